@@ -1,0 +1,165 @@
+//! The element types that collectives carry, and how two of them are combined.
+
+use std::fmt;
+
+use num_complex::Complex;
+
+/// The type of an element, as data.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum ElementType {
+    F32,
+    F64,
+    C64,
+    C128,
+    I32,
+    I64,
+    U8,
+    Bool,
+}
+
+impl ElementType {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 8] =
+        [Self::F32, Self::F64, Self::C64, Self::C128, Self::I32, Self::I64, Self::U8, Self::Bool];
+
+    /// The name as types show it: `f32`, `c64`, ….
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::C64 => "c64",
+            Self::C128 => "c128",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::U8 => "u8",
+            Self::Bool => "bool",
+        }
+    }
+
+    /// Bytes of one element.
+    pub const fn size(self) -> usize {
+        match self {
+            Self::U8 | Self::Bool => 1,
+            Self::F32 | Self::I32 => 4,
+            Self::F64 | Self::I64 | Self::C64 => 8,
+            Self::C128 => 16,
+        }
+    }
+}
+
+impl fmt::Display for ElementType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How a reduction combines two elements.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Reduction {
+    Sum,
+    Prod,
+    Max,
+    Min,
+    And,
+    Or,
+}
+
+impl Reduction {
+    /// The name as errors show it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Prod => "prod",
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::And => "and",
+            Self::Or => "or",
+        }
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A plain number (or `bool`) that collectives can carry. Sealed: the list is in [`ElementType`].
+pub trait Element: sealed::Sealed + Copy + Send + Sync + PartialEq + fmt::Debug + 'static {
+    /// This type, as data.
+    const TYPE: ElementType;
+
+    /// Two elements made one; `None` where the reduction has no meaning for the type (the maximum of complex
+    /// numbers, the conjunction of floats). Integers wrap. A NaN on either side of `Max` or `Min` stays NaN.
+    fn combine(reduction: Reduction) -> Option<fn(Self, Self) -> Self>;
+}
+
+macro_rules! floats {
+    ($($t:ty => $e:ident),*) => {$(
+        impl sealed::Sealed for $t {}
+        impl Element for $t {
+            const TYPE: ElementType = ElementType::$e;
+            fn combine(reduction: Reduction) -> Option<fn(Self, Self) -> Self> {
+                Some(match reduction {
+                    Reduction::Sum => |a, b| a + b,
+                    Reduction::Prod => |a, b| a * b,
+                    Reduction::Max => |a, b| if a > b || a.is_nan() { a } else { b },
+                    Reduction::Min => |a, b| if a < b || a.is_nan() { a } else { b },
+                    Reduction::And | Reduction::Or => return None,
+                })
+            }
+        }
+    )*};
+}
+floats!(f32 => F32, f64 => F64);
+
+macro_rules! complexes {
+    ($($t:ty => $e:ident),*) => {$(
+        impl sealed::Sealed for Complex<$t> {}
+        impl Element for Complex<$t> {
+            const TYPE: ElementType = ElementType::$e;
+            fn combine(reduction: Reduction) -> Option<fn(Self, Self) -> Self> {
+                Some(match reduction {
+                    Reduction::Sum => |a, b| a + b,
+                    Reduction::Prod => |a, b| a * b,
+                    _ => return None,
+                })
+            }
+        }
+    )*};
+}
+complexes!(f32 => C64, f64 => C128);
+
+macro_rules! integers {
+    ($($t:ty => $e:ident),*) => {$(
+        impl sealed::Sealed for $t {}
+        impl Element for $t {
+            const TYPE: ElementType = ElementType::$e;
+            fn combine(reduction: Reduction) -> Option<fn(Self, Self) -> Self> {
+                Some(match reduction {
+                    Reduction::Sum => |a, b| a.wrapping_add(b),
+                    Reduction::Prod => |a, b| a.wrapping_mul(b),
+                    Reduction::Max => |a, b| a.max(b),
+                    Reduction::Min => |a, b| a.min(b),
+                    Reduction::And => |a, b| a & b,
+                    Reduction::Or => |a, b| a | b,
+                })
+            }
+        }
+    )*};
+}
+integers!(i32 => I32, i64 => I64, u8 => U8);
+
+impl sealed::Sealed for bool {}
+impl Element for bool {
+    const TYPE: ElementType = ElementType::Bool;
+    fn combine(reduction: Reduction) -> Option<fn(Self, Self) -> Self> {
+        Some(match reduction {
+            Reduction::Max | Reduction::Or => |a, b| a | b,
+            Reduction::Min | Reduction::And => |a, b| a & b,
+            Reduction::Sum | Reduction::Prod => return None,
+        })
+    }
+}

@@ -1,0 +1,6 @@
+//! Collectives over named groups of workers: threads of one process, MPI ranks, and threads under ranks.
+//!
+//! The crate knows elements and bytes; it has never heard of tensors.
+
+pub mod buffer;
+pub mod element;

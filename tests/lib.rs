@@ -1,0 +1,1 @@
+//! The placement harness and the suites.
