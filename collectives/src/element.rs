@@ -69,6 +69,9 @@ pub enum Reduction {
 }
 
 impl Reduction {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 6] = [Self::Sum, Self::Prod, Self::Max, Self::Min, Self::And, Self::Or];
+
     /// The name as errors show it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -4,3 +4,6 @@
 
 pub mod buffer;
 pub mod element;
+pub mod error;
+pub mod signature;
+pub mod transport;
