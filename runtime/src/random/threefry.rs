@@ -1,0 +1,87 @@
+//! Counter-based random numbers: Threefry-2x32 with 20 rounds, the bits that JAX draws.
+//!
+//! J. Salmon, M. Moraes, R. Dror and D. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. A draw is a
+//! pure function of a key and of its index in the whole array. So every function here takes a range of *global*
+//! indices, and a worker computes exactly its own part of the array that all workers draw together.
+
+mod bits;
+mod distributions;
+
+use std::ops::Range;
+
+pub use bits::{Bits, Layout};
+pub use distributions::{
+    bernoulli, categorical, exponential, gumbel, normal, permutation, randint, truncated_normal, uniform,
+};
+
+use crate::tree::{Path, Tree};
+
+/// The seed of one stream of random numbers. A key is used once: derive new ones with [`Key::split`] and
+/// [`Key::fold_in`] for everything else.
+///
+/// ```ignore
+/// let key = Key::new(0);
+/// let [weights, dropout] = key.split(2)[..] else { unreachable!() };
+/// let step = dropout.fold_in(17);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Key(pub [u32; 2]);
+
+impl Key {
+    /// The key of a seed, whose high and low words it holds.
+    pub const fn new(seed: i64) -> Self {
+        Self([(seed as u64 >> 32) as u32, seed as u32])
+    }
+
+    /// `n` independent keys.
+    pub fn split(self, n: usize) -> Vec<Key> {
+        self.split_in(Layout::Partitionable, n)
+    }
+
+    /// [`Key::split`] in a counter layout of choice. Keys for the dims `[2,3]` are the six of `n = 6`, row-major.
+    pub fn split_in(self, layout: Layout, n: usize) -> Vec<Key> {
+        bits::split(self, layout, n)
+    }
+
+    /// The key for `data`, such as a step or the index of a worker: a different stream for each.
+    pub fn fold_in(self, data: u32) -> Key {
+        Key(block(self, [0, data]))
+    }
+
+    /// Draws at the global indices `range` of an array of `total` elements.
+    pub fn bits<B: Bits>(self, layout: Layout, total: usize, range: Range<usize>) -> Vec<B> {
+        B::draw(self, layout, total, range)
+    }
+}
+
+/// A key has no leaves: it is carried along unchanged, as plain data.
+impl Tree for Key {
+    fn visit(&self, _: &Path<'_>, _: &mut dyn FnMut(&Path<'_>, &crate::Tensor)) {}
+
+    fn map(&self, _: &Path<'_>, _: &mut dyn FnMut(&Path<'_>, &crate::Tensor) -> crate::Tensor) -> Self {
+        *self
+    }
+}
+
+/// The Threefry-2x32 block function, 20 rounds: a keyed bijection of pairs of words.
+pub const fn block(Key([k0, k1]): Key, counter: [u32; 2]) -> [u32; 2] {
+    const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
+    let keys = [k0, k1, k0 ^ k1 ^ 0x1BD1_1BDA];
+    let [mut x0, mut x1] = [counter[0].wrapping_add(k0), counter[1].wrapping_add(k1)];
+    let mut group = 0;
+    while group < 5 {
+        let mut round = 0;
+        while round < 4 {
+            x0 = x0.wrapping_add(x1);
+            x1 = x1.rotate_left(ROTATIONS[group % 2][round]) ^ x0;
+            round += 1;
+        }
+        group += 1;
+        x0 = x0.wrapping_add(keys[group % 3]);
+        x1 = x1.wrapping_add(keys[(group + 1) % 3]).wrapping_add(group as u32);
+    }
+    [x0, x1]
+}
+
+#[cfg(test)]
+mod tests;

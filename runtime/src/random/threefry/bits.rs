@@ -1,0 +1,96 @@
+//! Raw bits: how counters are laid over the elements of an array, and words of 8 to 64 bits.
+
+use std::ops::Range;
+
+use super::{Key, block};
+
+/// Which counters the elements of an array draw from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Layout {
+    /// Element `i` draws from counter `i`, whatever the size of the array: JAX's `jax_threefry_partitionable=True`,
+    /// its default since 0.5.
+    #[default]
+    Partitionable,
+    /// The counters of the first half of the words are paired with those of the second, so that a draw depends on
+    /// the size of the array: JAX's default before 0.5.
+    Paired,
+}
+
+/// Unsigned words that can be drawn: `u8`, `u16`, `u32`, `u64`.
+pub trait Bits: Sized {
+    /// The words at the global indices `range` of an array of `total`.
+    fn draw(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<Self>;
+}
+
+impl Bits for u64 {
+    fn draw(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<u64> {
+        let pair = |i| match layout {
+            Layout::Partitionable => block(key, counter(i)),
+            Layout::Paired => [paired_word(key, 2 * total, i), paired_word(key, 2 * total, i + total)],
+        };
+        range.map(|i| join(pair(i))).collect()
+    }
+}
+
+impl Bits for u32 {
+    fn draw(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<u32> {
+        match layout {
+            Layout::Partitionable => range.map(|i| mixed_word(key, i)).collect(),
+            Layout::Paired => range.map(|i| paired_word(key, total, i)).collect(),
+        }
+    }
+}
+
+impl Bits for u16 {
+    fn draw(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<u16> {
+        range.map(|i| narrow(key, layout, 2, total, i) as u16).collect()
+    }
+}
+
+impl Bits for u8 {
+    fn draw(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<u8> {
+        range.map(|i| narrow(key, layout, 4, total, i) as u8).collect()
+    }
+}
+
+/// Keys are drawn as 64-bit words, in the paired layout as two words in sequence.
+pub(super) fn split(key: Key, layout: Layout, n: usize) -> Vec<Key> {
+    let pair = |i| match layout {
+        Layout::Partitionable => block(key, counter(i)),
+        Layout::Paired => [paired_word(key, 2 * n, 2 * i), paired_word(key, 2 * n, 2 * i + 1)],
+    };
+    (0..n).map(|i| Key(pair(i))).collect()
+}
+
+const fn counter(i: usize) -> [u32; 2] {
+    [(i as u64 >> 32) as u32, i as u32]
+}
+
+const fn join([high, low]: [u32; 2]) -> u64 {
+    (high as u64) << 32 | low as u64
+}
+
+fn mixed_word(key: Key, i: usize) -> u32 {
+    let [high, low] = block(key, counter(i));
+    high ^ low
+}
+
+/// Word `i` of `total` words: the counters `0..total`, rounded up to an even number with a counter of zero, are cut
+/// in half, and counter `j` shares its block with counter `j + half`.
+fn paired_word(key: Key, total: usize, i: usize) -> u32 {
+    let half = total.div_ceil(2);
+    let first = i % half;
+    let second = if first + half < total { first + half } else { 0 };
+    block(key, [first as u32, second as u32])[i / half]
+}
+
+/// A word whose low bits are element `i`, where `per_word` elements share a word of the paired layout.
+fn narrow(key: Key, layout: Layout, per_word: usize, total: usize, i: usize) -> u32 {
+    match layout {
+        Layout::Partitionable => mixed_word(key, i),
+        Layout::Paired => {
+            let word = paired_word(key, total.div_ceil(per_word), i / per_word);
+            word >> (i % per_word * (32 / per_word))
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Distributions, each a pure function of bits.
+
+use std::f64::consts::SQRT_2;
+use std::ops::Range;
+
+use super::{Bits, Key, Layout};
+use crate::random::erf_inv::erf_inv;
+
+/// Floats that distributions are drawn in: `f32` from 32 bits, `f64` from 64.
+pub trait Float: Copy + PartialOrd {
+    /// From 0 (included) to 1 (not included): the mantissa of a number between 1 and 2, less 1.
+    fn unit(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<Self>;
+    /// `self * scale + offset`, in this type.
+    fn scaled(self, scale: Self, offset: Self) -> Self;
+    /// `high - low`, in this type.
+    fn span(low: Self, high: Self) -> Self;
+    /// Nearest value of this type.
+    fn from_f64(x: f64) -> Self;
+    /// The same value.
+    fn to_f64(self) -> f64;
+    /// The smallest positive normal number, and the number next to -1 on the side of zero.
+    const TINY_AND_ABOVE_MINUS_ONE: (Self, Self);
+}
+
+macro_rules! floats {
+    ($($float:ident from $word:ident),*) => {$(
+        impl Float for $float {
+            fn unit(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<Self> {
+                const MANTISSA: u32 = $float::MANTISSA_DIGITS - 1;
+                let mantissa = |bits: $word| bits >> ($word::BITS - MANTISSA) | $float::to_bits(1.0);
+                let bits = $word::draw(key, layout, total, range);
+                bits.into_iter().map(|bits| $float::from_bits(mantissa(bits)) - 1.0).collect()
+            }
+
+            fn scaled(self, scale: Self, offset: Self) -> Self {
+                self * scale + offset
+            }
+
+            fn span(low: Self, high: Self) -> Self {
+                high - low
+            }
+
+            fn from_f64(x: f64) -> Self {
+                x as $float
+            }
+
+            fn to_f64(self) -> f64 {
+                self.into()
+            }
+
+            const TINY_AND_ABOVE_MINUS_ONE: (Self, Self) =
+                ($float::MIN_POSITIVE, -1.0 + $float::EPSILON / 2.0);
+        }
+    )*};
+}
+floats!(f32 from u32, f64 from u64);
+
+/// Uniform from `low` (included) to `high`, at the global indices `range` of an array of `total` elements.
+pub fn uniform<F: Float>(
+    key: Key,
+    layout: Layout,
+    [low, high]: [F; 2],
+    total: usize,
+    range: Range<usize>,
+) -> Vec<F> {
+    let span = F::span(low, high);
+    let at_least = |x: F| if x < low { low } else { x };
+    let unit = F::unit(key, layout, total, range);
+    unit.into_iter().map(|x| at_least(x.scaled(span, low))).collect()
+}
+
+/// Standard normal: `sqrt(2) erf_inv(u)` of `u` uniform between -1 and 1.
+pub fn normal<F: Float>(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<F> {
+    let (_, low) = F::TINY_AND_ABOVE_MINUS_ONE;
+    let u = uniform(key, layout, [low, F::from_f64(1.0)], total, range);
+    u.into_iter().map(|u| F::from_f64(SQRT_2 * erf_inv(u.to_f64()))).collect()
+}
+
+/// Standard normal between `low` and `high`.
+pub fn truncated_normal<F: Float>(
+    key: Key,
+    layout: Layout,
+    [low, high]: [f64; 2],
+    total: usize,
+    range: Range<usize>,
+) -> Vec<F> {
+    let bounds = [low, high].map(|bound| F::from_f64(libm::erf(bound / SQRT_2)));
+    let inside = |x: f64| x.clamp(low.next_up(), high.next_down());
+    let u = uniform(key, layout, bounds, total, range);
+    u.into_iter().map(|u| F::from_f64(inside(SQRT_2 * erf_inv(u.to_f64())))).collect()
+}
+
+/// `true` with probability `p`.
+pub fn bernoulli<F: Float>(key: Key, layout: Layout, p: F, total: usize, range: Range<usize>) -> Vec<bool> {
+    F::unit(key, layout, total, range).into_iter().map(|u| u < p).collect()
+}
+
+/// Exponential with rate 1.
+pub fn exponential<F: Float>(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<F> {
+    let u = F::unit(key, layout, total, range);
+    u.into_iter().map(|u| F::from_f64(-(-u.to_f64()).ln_1p())).collect()
+}
+
+/// Standard Gumbel: `-log(-log(u))`.
+pub fn gumbel<F: Float>(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<F> {
+    let (tiny, _) = F::TINY_AND_ABOVE_MINUS_ONE;
+    let u = uniform(key, layout, [tiny, F::from_f64(1.0)], total, range);
+    u.into_iter().map(|u| F::from_f64(-(-u.to_f64().ln()).ln())).collect()
+}
+
+/// Draws among `logits.len()` classes with the probabilities `softmax(logits)`: `range` of `total` draws.
+pub fn categorical(
+    key: Key,
+    layout: Layout,
+    logits: &[f64],
+    total: usize,
+    range: Range<usize>,
+) -> Vec<usize> {
+    let classes = logits.len();
+    let noise: Vec<f64> = gumbel(key, layout, total * classes, range.start * classes..range.end * classes);
+    noise.chunks(classes).map(|noise| argmax(noise.iter().zip(logits).map(|(g, l)| g + l))).collect()
+}
+
+fn argmax(values: impl Iterator<Item = f64>) -> usize {
+    let best = values.enumerate().reduce(|best, item| if item.1 > best.1 { item } else { best });
+    best.map_or(0, |(i, _)| i)
+}
+
+/// Integers that can be drawn from an interval: `i32` from two words of 32 bits, `i64` from two of 64.
+pub trait Integer: Sized {
+    /// Uniform from `low` (included) to `high` (not included); always `low` where the interval is empty.
+    fn randint(key: Key, layout: Layout, bounds: [Self; 2], total: usize, range: Range<usize>) -> Vec<Self>;
+}
+
+macro_rules! integers {
+    ($($int:ident from $word:ident),*) => {$(
+        impl Integer for $int {
+            fn randint(
+                key: Key,
+                layout: Layout,
+                [low, high]: [Self; 2],
+                total: usize,
+                range: Range<usize>,
+            ) -> Vec<Self> {
+                let span = if high > low { high.wrapping_sub(low) as $word } else { 1 };
+                let half = (1 << ($word::BITS / 2)) % span;
+                let shift = half.wrapping_mul(half) % span;
+                let [upper, lower] = [0, 1].map(|i| {
+                    $word::draw(key.split_in(layout, 2)[i], layout, total, range.clone())
+                });
+                let offset =
+                    |(u, l): ($word, $word)| (u % span).wrapping_mul(shift).wrapping_add(l % span) % span;
+                upper.into_iter().zip(lower).map(|pair| low.wrapping_add(offset(pair) as $int)).collect()
+            }
+        }
+    )*};
+}
+integers!(i32 from u32, i64 from u64);
+
+/// Uniform integers from `low` (included) to `high` (not included).
+pub fn randint<I: Integer>(
+    key: Key,
+    layout: Layout,
+    bounds: [I; 2],
+    total: usize,
+    range: Range<usize>,
+) -> Vec<I> {
+    I::randint(key, layout, bounds, total, range)
+}
+
+/// A random order of `0..n`: as many rounds of sorting by random words as make equal words harmless.
+pub fn permutation(key: Key, layout: Layout, n: usize) -> Vec<usize> {
+    let rounds = (3.0 * (n.max(1) as f64).ln() / f64::from(u32::MAX).ln()).ceil() as usize;
+    let mut key = key;
+    let mut order: Vec<usize> = (0..n).collect();
+    for _ in 0..rounds {
+        let keys = key.split_in(layout, 2);
+        order = sorted_by(&u32::draw(keys[1], layout, n, 0..n), &order);
+        key = keys[0];
+    }
+    order
+}
+
+fn sorted_by(words: &[u32], order: &[usize]) -> Vec<usize> {
+    let mut at: Vec<usize> = (0..words.len()).collect();
+    at.sort_by_key(|&i| words[i]);
+    at.into_iter().map(|i| order[i]).collect()
+}
