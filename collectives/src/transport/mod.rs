@@ -2,6 +2,9 @@
 //!
 //! A [`Link`] carries point-to-point messages among ranks; that is all that a new interconnect must provide.
 
+#[cfg(feature = "mpi")]
+pub mod mpi;
+
 use std::ops::Range;
 
 use smallvec::SmallVec;

@@ -1,0 +1,239 @@
+//! The few MPI calls that the link needs, each of them safe to call.
+//!
+//! `mpi` ties a request to a borrow of its memory; our requests outlive every borrow, since they are started
+//! by one call and finished by a later one. So a [`Transfer`] owns its memory, and this file speaks to the C
+//! interface where the crate has no owning call.
+#![allow(unsafe_code)]
+
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use mpi::datatype::Equivalence;
+use mpi::environment::{Universe, initialize_with_threading, is_finalized, threading_support};
+use mpi::ffi;
+use mpi::topology::{Communicator, SimpleCommunicator};
+use mpi::traits::AsRaw;
+use mpi::{Rank, Threading};
+use smallvec::SmallVec;
+
+use crate::buffer::{BufferMut, Pool};
+use crate::error::{Error, ErrorKind, Result};
+use crate::transport::Part;
+
+/// MPI counts are `int`s: longer messages are cut here.
+const CHUNK: usize = 1 << 30;
+
+/// MPI from its initialisation to its finalisation. `None` where the program initialised MPI itself, and
+/// will finalise it itself.
+struct Session(#[allow(dead_code)] Option<Universe>);
+
+/// The session that is alive, shared by the meshes of this process: MPI itself is one per process.
+static LIVE: Mutex<Weak<Session>> = Mutex::new(Weak::new());
+
+impl Session {
+    fn join() -> Result<Arc<Self>> {
+        let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = live.upgrade() {
+            return Ok(session);
+        }
+        let session = Arc::new(Self::start()?);
+        *live = Arc::downgrade(&session);
+        Ok(session)
+    }
+
+    fn start() -> Result<Self> {
+        if is_finalized() {
+            return Err(failure(
+                "MPI was finalised with the last mesh of this process and cannot start again\n   \
+                 help: keep the first mesh alive while you make others",
+            ));
+        }
+        let universe = initialize_with_threading(Threading::Multiple).map(|(universe, _)| universe);
+        match threading_support() {
+            Threading::Multiple => Ok(Self(universe)),
+            less => Err(failure(format!(
+                "MPI provides Threading::{less:?}, and workers need Threading::Multiple\n   \
+                 help: use an MPI library built with thread support (Open MPI and MPICH packages are); a \
+                 program that calls MPI_Init itself must ask for MPI_THREAD_MULTIPLE"
+            ))),
+        }
+    }
+}
+
+/// A communicator of our own, so that no message of the program's can be taken for one of ours.
+pub struct Comm {
+    // Freed before the session that it belongs to ends: fields drop in order.
+    comm: SimpleCommunicator,
+    _session: Arc<Session>,
+}
+
+// SAFETY: MPI runs with MPI_THREAD_MULTIPLE (`Session::start` refuses less), under which every handle may be
+// used from every thread, also at once. The pointer inside is a handle and is never read by us.
+unsafe impl Send for Comm {}
+// SAFETY: as above.
+unsafe impl Sync for Comm {}
+
+impl Comm {
+    /// Joins MPI, initialising it if nobody has, and duplicates the world. Every rank must call it.
+    pub fn of_world() -> Result<Self> {
+        let session = Session::join()?;
+        let comm = SimpleCommunicator::world().duplicate();
+        // SAFETY: a live communicator and a predefined handler. From here on errors come back as codes.
+        check(unsafe { ffi::MPI_Comm_set_errhandler(comm.as_raw(), ffi::RSMPI_ERRORS_RETURN) })?;
+        Ok(Self { comm, _session: session })
+    }
+
+    /// This process's rank and how many there are.
+    pub fn rank_and_size(&self) -> (usize, usize) {
+        (self.comm.rank() as usize, self.comm.size() as usize)
+    }
+
+    /// Starts sending the bytes of `part`.
+    pub fn send(&self, part: Part, to: usize, tag: i32) -> Result<Transfer<Part>> {
+        let bytes = &part.buffer.bytes()[part.range.clone()];
+        let mut requests = Requests::new();
+        for chunk in chunks(bytes.len()) {
+            let (at, count) = (bytes[chunk.clone()].as_ptr(), chunk.len() as i32);
+            // SAFETY: the bytes belong to a buffer that the transfer holds until MPI is done (see
+            // `Transfer`), and that nobody writes to while it is shared.
+            requests.push(request(|r| unsafe {
+                ffi::MPI_Isend(at.cast(), count, byte(), to as Rank, tag, self.comm.as_raw(), r)
+            })?);
+        }
+        Ok(Transfer { requests, memory: ManuallyDrop::new(part) })
+    }
+
+    /// Starts receiving exactly `memory`'s length of bytes.
+    pub fn receive(&self, mut memory: BufferMut, from: usize, tag: i32) -> Result<Transfer<BufferMut>> {
+        let bytes = memory.bytes_mut();
+        let mut requests = Requests::new();
+        for chunk in chunks(bytes.len()) {
+            let (at, count) = (bytes[chunk.clone()].as_mut_ptr(), chunk.len() as i32);
+            // SAFETY: the bytes belong to a buffer of one owner, which the transfer holds, untouched, until
+            // MPI is done.
+            requests.push(request(|r| unsafe {
+                ffi::MPI_Irecv(at.cast(), count, byte(), from as Rank, tag, self.comm.as_raw(), r)
+            })?);
+        }
+        Ok(Transfer { requests, memory: ManuallyDrop::new(memory) })
+    }
+
+    /// Starts receiving a message with this tag from whoever sent one, into memory of its own length.
+    pub fn receive_any(&self, tag: i32, pool: &Pool) -> Result<Option<(usize, Transfer<BufferMut>)>> {
+        let Some((mut message, from, count)) = self.match_any(tag)? else { return Ok(None) };
+        let mut memory = pool.alloc::<u8>(count as usize);
+        let at = memory.bytes_mut().as_mut_ptr();
+        // SAFETY: `message` was matched by nobody else, and is `count` bytes long, as `memory` is; the
+        // transfer holds the memory until MPI is done.
+        let request = request(|r| unsafe { ffi::MPI_Imrecv(at.cast(), count, byte(), &mut message, r) })?;
+        let requests = Requests::from_slice(&[request]);
+        Ok(Some((from, Transfer { requests, memory: ManuallyDrop::new(memory) })))
+    }
+
+    fn match_any(&self, tag: i32) -> Result<Option<(ffi::MPI_Message, usize, i32)>> {
+        let mut found = 0;
+        let mut message = MaybeUninit::uninit();
+        let mut status = MaybeUninit::<ffi::MPI_Status>::uninit();
+        // SAFETY: plain out-parameters.
+        check(unsafe {
+            let any = ffi::RSMPI_ANY_SOURCE;
+            let (message, status) = (message.as_mut_ptr(), status.as_mut_ptr());
+            ffi::MPI_Improbe(any, tag, self.comm.as_raw(), &mut found, message, status)
+        })?;
+        if found == 0 {
+            return Ok(None);
+        }
+        // SAFETY: with `found` set, MPI has written both.
+        let (message, status) = unsafe { (message.assume_init(), status.assume_init()) };
+        let mut count = 0;
+        // SAFETY: the status is MPI's own.
+        check(unsafe { ffi::MPI_Get_count(&status, byte(), &mut count) })?;
+        Ok(Some((message, status.MPI_SOURCE as usize, count)))
+    }
+
+    /// Ends every rank, this one included.
+    pub fn abort(&self) -> ! {
+        self.comm.abort(1)
+    }
+}
+
+type Requests = SmallVec<[ffi::MPI_Request; 1]>;
+
+/// A message under way, and the memory that MPI reads or writes until it is done.
+///
+/// The memory of a transfer that is dropped unfinished is leaked: MPI may still be using it.
+pub struct Transfer<M> {
+    requests: Requests,
+    memory: ManuallyDrop<M>,
+}
+
+// SAFETY: requests are handles, usable from any thread under MPI_THREAD_MULTIPLE (see `Comm`).
+unsafe impl<M: Send> Send for Transfer<M> {}
+
+impl<M> Transfer<M> {
+    /// Whether MPI is done with the memory. Also lets MPI move other messages.
+    pub fn test(&mut self) -> Result<bool> {
+        while let Some(last) = self.requests.last_mut() {
+            let mut done = 0;
+            // SAFETY: a live request of ours; MPI frees it when it reports that it is done, and it is
+            // forgotten here.
+            check(unsafe { ffi::MPI_Test(last, &mut done, ffi::RSMPI_STATUS_IGNORE) })?;
+            if done == 0 {
+                return Ok(false);
+            }
+            self.requests.pop();
+        }
+        Ok(true)
+    }
+
+    /// The memory.
+    ///
+    /// # Panics
+    /// If MPI is not done with it.
+    pub fn into_memory(self) -> M {
+        assert!(self.requests.is_empty(), "the transfer is still under way");
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: taken once: `this` is never used again, nor dropped.
+        unsafe { ManuallyDrop::take(&mut this.memory) }
+    }
+}
+
+impl<M> Drop for Transfer<M> {
+    fn drop(&mut self) {
+        if self.requests.is_empty() {
+            // SAFETY: dropped once, here; nobody else has it, and MPI is done with it.
+            unsafe { ManuallyDrop::drop(&mut self.memory) }
+        }
+    }
+}
+
+fn byte() -> ffi::MPI_Datatype {
+    u8::equivalent_datatype().as_raw()
+}
+
+fn chunks(len: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..len).step_by(CHUNK).map(move |start| start..len.min(start + CHUNK))
+}
+
+fn request(start: impl FnOnce(*mut ffi::MPI_Request) -> i32) -> Result<ffi::MPI_Request> {
+    let mut request = MaybeUninit::uninit();
+    check(start(request.as_mut_ptr()))?;
+    // SAFETY: a call that succeeded has written its request.
+    Ok(unsafe { request.assume_init() })
+}
+
+fn check(code: i32) -> Result<()> {
+    if code == 0 {
+        return Ok(());
+    }
+    let mut text = [0u8; 4096];
+    let mut len = 0;
+    // SAFETY: the text is longer than any MPI_MAX_ERROR_STRING.
+    unsafe { ffi::MPI_Error_string(code, text.as_mut_ptr().cast(), &mut len) };
+    Err(failure(format!("MPI reports: {}", String::from_utf8_lossy(&text[..len as usize]))))
+}
+
+fn failure(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Mpi, text)
+}
