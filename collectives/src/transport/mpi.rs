@@ -205,7 +205,7 @@ impl Mpi {
             if Instant::now() > deadline {
                 return Err(self.still_running());
             }
-            thread::sleep(Duration::from_micros(100));
+            thread::yield_now();
         }
         Ok(())
     }
