@@ -1,1 +1,4 @@
 //! axisgrad
+
+pub mod array;
+pub mod dtype;

@@ -1,0 +1,245 @@
+//! Elementwise functions of one, two and three operands.
+
+use axisgrad_collectives::buffer::Pool;
+
+use super::nest::{Nest, Row, broadcast_dims};
+use crate::array::Array;
+use crate::dtype::{DType, Scalar, dispatch};
+
+/// Elements that go through the inner loop at once: operands that do not lie in order are put in order first.
+const CHUNK: usize = 256;
+
+/// `f` of every element: `T[dims] -> U[dims]`.
+///
+/// # Panics
+/// If the elements are not of type `T`.
+pub fn map1<T: Scalar, U: Scalar>(a: &Array, f: impl Fn(T) -> U + Sync) -> Array {
+    let data = a.data::<T>();
+    fill(a.dims(), [a], |out, [row]| match Run::new(data, row, out.len()) {
+        Run::Slice(x) => out.iter_mut().zip(x).for_each(|(out, &x)| *out = f(x)),
+        Run::Same(x) => out.fill(f(x)),
+        run => run.in_chunks(out, |out, x| out.iter_mut().zip(x).for_each(|(out, &x)| *out = f(x))),
+    })
+}
+
+/// `f` of every two elements, broadcast: `A[..], B[..] -> U[..]`.
+///
+/// # Panics
+/// If the elements are not of types `A` and `B`, or the dims do not broadcast.
+pub fn map2<A: Scalar, B: Scalar, U: Scalar>(a: &Array, b: &Array, f: impl Fn(A, B) -> U + Sync) -> Array {
+    let (data_a, data_b) = (a.data::<A>(), b.data::<B>());
+    fill(&broadcast_dims(&[a, b]), [a, b], |out, [row_a, row_b]| {
+        let (a, b) = (Run::new(data_a, row_a, out.len()), Run::new(data_b, row_b, out.len()));
+        match (a, b) {
+            (Run::Slice(a), Run::Slice(b)) => zip2(out, a, b, &f),
+            (Run::Slice(a), Run::Same(b)) => out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a, b)),
+            (Run::Same(a), Run::Slice(b)) => out.iter_mut().zip(b).for_each(|(out, &b)| *out = f(a, b)),
+            (a, b) => a.in_chunks_with(&b, out, |out, a, b| zip2(out, a, b, &f)),
+        }
+    })
+}
+
+fn zip2<A: Scalar, B: Scalar, U>(out: &mut [U], a: &[A], b: &[B], f: impl Fn(A, B) -> U) {
+    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+        *out = f(a, b);
+    }
+}
+
+/// `f` of every three elements, broadcast: `A[..], B[..], C[..] -> U[..]`.
+///
+/// # Panics
+/// If the elements are not of types `A`, `B` and `C`, or the dims do not broadcast.
+pub fn map3<A: Scalar, B: Scalar, C: Scalar, U: Scalar>(
+    a: &Array,
+    b: &Array,
+    c: &Array,
+    f: impl Fn(A, B, C) -> U + Sync,
+) -> Array {
+    let (data_a, data_b, data_c) = (a.data::<A>(), b.data::<B>(), c.data::<C>());
+    fill(&broadcast_dims(&[a, b, c]), [a, b, c], |out, [row_a, row_b, row_c]| {
+        let len = out.len();
+        let (a, b) = (Run::new(data_a, row_a, len), Run::new(data_b, row_b, len));
+        let c = Run::new(data_c, row_c, len);
+        let (mut hold_a, mut hold_b, mut hold_c) = ([A::ZERO; CHUNK], [B::ZERO; CHUNK], [C::ZERO; CHUNK]);
+        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
+            let (from, len) = (i * CHUNK, out.len());
+            let a = a.chunk(from, len, &mut hold_a);
+            let b = b.chunk(from, len, &mut hold_b);
+            let c = c.chunk(from, len, &mut hold_c);
+            for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
+                *out = f(a, b, c);
+            }
+        }
+    })
+}
+
+/// The same elements in row-major order in new memory: `T[dims] -> T[dims]`.
+pub fn copy(a: &Array) -> Array {
+    dispatch!(a.dtype(), T => map1::<T, T>(a, |x| x))
+}
+
+/// Every element as the nearest value of another type; see [`Scalar::from_wide`] for what is nearest.
+///
+/// # Panics
+/// If either type is `float0`.
+pub fn cast(a: &Array, to: DType) -> Array {
+    if a.dtype() == to {
+        return a.clone();
+    }
+    dispatch!(a.dtype(), T => dispatch!(to, U => map1::<T, U>(a, |x| U::from_wide(x.wide()))))
+}
+
+/// New memory of dims `dims`, each inner loop written by `body` from where the operands lie.
+fn fill<U: Scalar, const N: usize>(
+    dims: &[usize],
+    operands: [&Array; N],
+    body: impl Fn(&mut [U], Row<N>) + Sync,
+) -> Array {
+    let nest = Nest::new(dims, operands);
+    let mut buffer = largest_pool(operands).alloc::<U>(dims.iter().product());
+    let (out, len) = (buffer.as_mut_slice::<U>(), nest.row_len());
+    nest.for_rows(0..nest.rows(), |row, at| body(&mut out[row * len..][..len], at));
+    Array::from_written::<U>(dims, buffer)
+}
+
+/// The pool of the operand with the most elements.
+fn largest_pool<'a, const N: usize>(operands: [&'a Array; N]) -> &'a Pool {
+    operands.iter().max_by_key(|a| a.len()).expect("an operand").pool()
+}
+
+/// One operand of an inner loop.
+enum Run<'a, T> {
+    /// Neighbours in memory.
+    Slice(&'a [T]),
+    /// One element for the whole loop.
+    Same(T),
+    /// Every `step`-th element from `at`.
+    Strided { data: &'a [T], at: usize, step: isize },
+}
+
+impl<'a, T: Scalar> Run<'a, T> {
+    fn new(data: &'a [T], (at, step): (usize, isize), len: usize) -> Self {
+        match step {
+            1 => Self::Slice(&data[at..at + len]),
+            0 => Self::Same(data[at]),
+            _ => Self::Strided { data, at, step },
+        }
+    }
+
+    /// The elements `from..from + len`; in `hold` unless they are in order already.
+    fn chunk<'b>(&'b self, from: usize, len: usize, hold: &'b mut [T; CHUNK]) -> &'b [T] {
+        match *self {
+            Self::Slice(data) => return &data[from..from + len],
+            // Filled by the first chunk of the loop, which is the longest.
+            Self::Same(_) if from > 0 => {}
+            Self::Same(x) => hold[..len].fill(x),
+            Self::Strided { data, at, step } => {
+                let mut at = at as isize + from as isize * step;
+                for x in &mut hold[..len] {
+                    *x = data[at as usize];
+                    at += step;
+                }
+            }
+        }
+        &hold[..len]
+    }
+
+    fn in_chunks<U>(&self, out: &mut [U], body: impl Fn(&mut [U], &[T])) {
+        let mut hold = [T::ZERO; CHUNK];
+        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
+            let len = out.len();
+            body(out, self.chunk(i * CHUNK, len, &mut hold));
+        }
+    }
+
+    fn in_chunks_with<B: Scalar, U>(&self, b: &Run<B>, out: &mut [U], body: impl Fn(&mut [U], &[T], &[B])) {
+        let (mut hold_a, mut hold_b) = ([T::ZERO; CHUNK], [B::ZERO; CHUNK]);
+        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
+            let (from, len) = (i * CHUNK, out.len());
+            body(out, self.chunk(from, len, &mut hold_a), b.chunk(from, len, &mut hold_b));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layouts() -> Vec<Array> {
+        let big = Array::from_vec((0..1200i32).collect(), [2, 300, 2]);
+        vec![
+            big.reshape(&[2, 600]),
+            big.permute(&[0, 2, 1]).index(0, 1),
+            big.index(1, 7),
+            big.index(1, 8).flip(1),
+            big.slice(1, 0, 300, 3).reshape(&[2, 200]),
+            big.permute(&[2, 0, 1]).index(0, 0).slice(0, 1, 2, 1),
+            Array::scalar(5i32).broadcast_to(&[2, 2]),
+            Array::from([10i32, 20]),
+            Array::scalar(3i32),
+        ]
+    }
+
+    fn dims_mix(a: &Array, b: &Array) -> bool {
+        a.dims().iter().rev().zip(b.dims().iter().rev()).all(|(x, y)| x == y || *x == 1 || *y == 1)
+    }
+
+    #[test]
+    fn any_layouts_mix() {
+        for a in &layouts() {
+            assert_eq!(
+                map1(a, |x: i32| x + 1).to_vec::<i32>(),
+                a.to_vec::<i32>().iter().map(|x| x + 1).collect::<Vec<_>>()
+            );
+            for b in layouts().iter().filter(|b| dims_mix(a, b)) {
+                let dims = broadcast_dims(&[a, b]);
+                let (x, y) = (a.broadcast_to(&dims).to_vec::<i32>(), b.broadcast_to(&dims).to_vec::<i32>());
+                let two: Vec<i32> = x.iter().zip(&y).map(|(x, y)| x * 1000 - y).collect();
+                assert_eq!(map2(a, b, |x: i32, y: i32| x * 1000 - y).to_vec::<i32>(), two);
+                let c = map1(b, |y: i32| y % 2 == 0);
+                let three: Vec<i32> =
+                    x.iter().zip(&y).map(|(x, y)| if y % 2 == 0 { *x } else { *y }).collect();
+                let chosen = map3(&c, a, b, |c: bool, x: i32, y: i32| if c { x } else { y });
+                assert_eq!((chosen.dims(), chosen.to_vec::<i32>()), (&dims[..], three));
+            }
+        }
+    }
+
+    #[test]
+    fn types_change() {
+        let a = Array::from([-1.5f32, 0.0, 300.7]);
+        assert_eq!(cast(&a, DType::U8).to_vec::<u8>(), [0, 0, 255]);
+        assert_eq!(cast(&a, DType::Bool).to_vec::<bool>(), [true, false, true]);
+        assert_eq!(cast(&cast(&a, DType::C128), DType::F32).to_vec::<f32>(), a.to_vec::<f32>());
+    }
+
+    #[test]
+    fn results_come_from_the_operands_pool() {
+        let pool = Pool::new();
+        let freed = map1(&Array::from_slice_in(&pool, &[1.0f32; 100], [100]), |x: f32| x);
+        let at = freed.contiguous_buffer().bytes().as_ptr();
+        drop(freed);
+        let again = map2(
+            &Array::from_slice_in(&pool, &[1.0f32; 100], [100]),
+            &Array::from(2.0f32),
+            |x: f32, y: f32| x * y,
+        );
+        let reused = [
+            again.contiguous_buffer().bytes().as_ptr() == at,
+            again.pool().alloc::<f32>(100).bytes_mut().as_ptr() == at,
+        ];
+        assert!(reused.contains(&true));
+    }
+
+    #[test]
+    #[should_panic(expected = "dims 2 and 3 do not broadcast")]
+    fn dims_must_broadcast() {
+        map2(&Array::from([1i32, 2]), &Array::from([1i32, 2, 3]), |x: i32, y: i32| x + y);
+    }
+
+    #[test]
+    fn empty_arrays_stay_empty() {
+        let none = Array::zeros(DType::F32, [0, 3]);
+        assert_eq!(map2(&none, &Array::from(1.0f32), |x: f32, y: f32| x + y).dims(), [0, 3]);
+    }
+}
