@@ -10,6 +10,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::collections::HashMap;
 use std::fmt;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::element::{Element, ElementType};
@@ -176,6 +177,99 @@ impl BufferMut {
 #[derive(Clone)]
 pub struct Buffer(Arc<Inner>);
 
+/// Memory that several workers fill together, each its own range, before anybody reads.
+///
+/// Every range is claimed once and written by its claimant alone; [`freeze`](Self::freeze) hands out the
+/// memory for reading after all ranges are done.
+#[derive(Clone)]
+pub struct Canvas(Arc<Ranges>);
+
+struct Ranges {
+    at: NonNull<u8>,
+    buffer: Buffer,
+    /// Where each range ends, in bytes, and whether it has been claimed.
+    ranges: Vec<(usize, AtomicBool)>,
+    done: AtomicUsize,
+}
+
+// SAFETY: the memory is reached through claims, which are exclusive, until all of them are done, and through
+// the buffer, which only reads, after that.
+unsafe impl Send for Ranges {}
+// SAFETY: as above.
+unsafe impl Sync for Ranges {}
+
+impl Canvas {
+    /// Splits memory in consecutive ranges of so many bytes.
+    ///
+    /// # Panics
+    /// If the lengths do not add up to the buffer's.
+    pub fn new(mut buffer: BufferMut, lengths: impl IntoIterator<Item = usize>) -> Self {
+        let mut end = 0;
+        let grow = |length| {
+            end += length;
+            (end, AtomicBool::new(false))
+        };
+        let ranges: Vec<_> = lengths.into_iter().map(grow).collect();
+        assert_eq!(end, buffer.bytes_mut().len(), "the ranges of a canvas must be all of it");
+        let at = buffer.inner.block.as_ref().expect("a live buffer").at;
+        Self(Arc::new(Ranges { at, buffer: buffer.freeze(), ranges, done: AtomicUsize::new(0) }))
+    }
+
+    /// Takes one range for writing; it is done when the claim is dropped.
+    ///
+    /// # Panics
+    /// If it has been claimed before.
+    pub fn claim(&self, index: usize) -> Claim {
+        let (_, claimed) = &self.0.ranges[index];
+        assert!(!claimed.swap(true, Ordering::Relaxed), "range {index} of a canvas was claimed twice");
+        Claim { canvas: self.clone(), index }
+    }
+
+    /// The memory, for reading.
+    ///
+    /// # Panics
+    /// If a range is not done.
+    pub fn freeze(self) -> Buffer {
+        let done = self.0.done.load(Ordering::Acquire);
+        assert_eq!(done, self.0.ranges.len(), "a canvas was read before it was filled");
+        self.0.buffer.clone()
+    }
+}
+
+impl fmt::Debug for Canvas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Canvas({} ranges)", self.0.ranges.len())
+    }
+}
+
+/// One range of a [`Canvas`], held by the worker who fills it.
+pub struct Claim {
+    canvas: Canvas,
+    index: usize,
+}
+
+impl Claim {
+    /// The range, as elements.
+    ///
+    /// # Panics
+    /// If its length in bytes is not a multiple of the element's size.
+    pub fn as_mut_slice<T: Element>(&mut self) -> &mut [T] {
+        let Ranges { at, ranges, .. } = &*self.canvas.0;
+        let start = self.index.checked_sub(1).map_or(0, |before| ranges[before].0);
+        let len = ranges[self.index].0 - start;
+        // SAFETY: the bytes lie inside the block, which `buffer` keeps alive, and are initialised. Ranges are
+        // disjoint and each is claimed once, so this `&mut` is the only access to them: the buffer inside is
+        // given out only after every claim has been dropped.
+        cast_mut(unsafe { std::slice::from_raw_parts_mut(at.as_ptr().add(start), len) })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.canvas.0.done.fetch_add(1, Ordering::Release);
+    }
+}
+
 impl Buffer {
     /// The contents, as elements.
     ///
@@ -224,6 +318,12 @@ fn cast_mut<T: Element>(bytes: &mut [u8]) -> &mut [T] {
     unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len() / size_of::<T>()) }
 }
 
+/// Sets every element to zero (`false`).
+pub(crate) fn clear<T: Element>(data: &mut [T]) {
+    // SAFETY: all bytes zero is a valid value of every element type.
+    unsafe { data.as_mut_ptr().write_bytes(0, data.len()) }
+}
+
 /// Elements as bytes.
 pub fn bytes_of<T: Element>(data: &[T]) -> &[u8] {
     // SAFETY: elements have no padding, so all their bytes are initialised.
@@ -262,6 +362,17 @@ mod tests {
         drop(other);
         buffer.get_mut::<i32>().unwrap()[0] = 7;
         assert_eq!(buffer.as_slice::<i32>(), [7, 2]);
+    }
+
+    #[test]
+    fn a_canvas_is_read_once_it_is_full() {
+        let pool = Pool::new();
+        let canvas = Canvas::new(pool.alloc::<i32>(3), [4, 8]);
+        canvas.claim(1).as_mut_slice().copy_from_slice(&[2, 3]);
+        let early = canvas.clone();
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| early.freeze())).is_err());
+        canvas.claim(0).as_mut_slice::<i32>()[0] = 1;
+        assert_eq!(canvas.freeze().as_slice::<i32>(), [1, 2, 3]);
     }
 
     #[test]

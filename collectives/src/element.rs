@@ -94,9 +94,20 @@ pub trait Element: sealed::Sealed + Copy + Send + Sync + PartialEq + fmt::Debug 
     /// This type, as data.
     const TYPE: ElementType;
 
-    /// Two elements made one; `None` where the reduction has no meaning for the type (the maximum of complex
-    /// numbers, the conjunction of floats). Integers wrap. A NaN on either side of `Max` or `Min` stays NaN.
-    fn combine(reduction: Reduction) -> Option<fn(Self, Self) -> Self>;
+    /// Two slices made one, element by element; `None` where the reduction has no meaning for the type (the
+    /// maximum of complex numbers, the conjunction of floats). Integers wrap. A NaN on either side of `Max` or
+    /// `Min` stays NaN.
+    fn combine(reduction: Reduction) -> Option<Combine<Self>>;
+}
+
+/// Writes the combination of the second and the third slice to the first; all have the same length.
+pub type Combine<T> = fn(&mut [T], &[T], &[T]);
+
+/// One loop for each combination, so that the compiler can vectorise it.
+fn zip<T: Copy>(out: &mut [T], left: &[T], right: &[T], combine: impl Fn(T, T) -> T) {
+    for ((out, left), right) in out.iter_mut().zip(left).zip(right) {
+        *out = combine(*left, *right);
+    }
 }
 
 macro_rules! floats {
@@ -104,12 +115,12 @@ macro_rules! floats {
         impl sealed::Sealed for $t {}
         impl Element for $t {
             const TYPE: ElementType = ElementType::$e;
-            fn combine(reduction: Reduction) -> Option<fn(Self, Self) -> Self> {
+            fn combine(reduction: Reduction) -> Option<Combine<Self>> {
                 Some(match reduction {
-                    Reduction::Sum => |a, b| a + b,
-                    Reduction::Prod => |a, b| a * b,
-                    Reduction::Max => |a, b| if a > b || a.is_nan() { a } else { b },
-                    Reduction::Min => |a, b| if a < b || a.is_nan() { a } else { b },
+                    Reduction::Sum => |o, l, r| zip(o, l, r, |a, b| a + b),
+                    Reduction::Prod => |o, l, r| zip(o, l, r, |a, b| a * b),
+                    Reduction::Max => |o, l, r| zip(o, l, r, |a, b| if a > b || a.is_nan() { a } else { b }),
+                    Reduction::Min => |o, l, r| zip(o, l, r, |a, b| if a < b || a.is_nan() { a } else { b }),
                     Reduction::And | Reduction::Or => return None,
                 })
             }
@@ -123,10 +134,10 @@ macro_rules! complexes {
         impl sealed::Sealed for Complex<$t> {}
         impl Element for Complex<$t> {
             const TYPE: ElementType = ElementType::$e;
-            fn combine(reduction: Reduction) -> Option<fn(Self, Self) -> Self> {
+            fn combine(reduction: Reduction) -> Option<Combine<Self>> {
                 Some(match reduction {
-                    Reduction::Sum => |a, b| a + b,
-                    Reduction::Prod => |a, b| a * b,
+                    Reduction::Sum => |o, l, r| zip(o, l, r, |a, b| a + b),
+                    Reduction::Prod => |o, l, r| zip(o, l, r, |a, b| a * b),
                     _ => return None,
                 })
             }
@@ -140,14 +151,14 @@ macro_rules! integers {
         impl sealed::Sealed for $t {}
         impl Element for $t {
             const TYPE: ElementType = ElementType::$e;
-            fn combine(reduction: Reduction) -> Option<fn(Self, Self) -> Self> {
+            fn combine(reduction: Reduction) -> Option<Combine<Self>> {
                 Some(match reduction {
-                    Reduction::Sum => |a, b| a.wrapping_add(b),
-                    Reduction::Prod => |a, b| a.wrapping_mul(b),
-                    Reduction::Max => |a, b| a.max(b),
-                    Reduction::Min => |a, b| a.min(b),
-                    Reduction::And => |a, b| a & b,
-                    Reduction::Or => |a, b| a | b,
+                    Reduction::Sum => |o, l, r| zip(o, l, r, |a, b| a.wrapping_add(b)),
+                    Reduction::Prod => |o, l, r| zip(o, l, r, |a, b| a.wrapping_mul(b)),
+                    Reduction::Max => |o, l, r| zip(o, l, r, |a, b| a.max(b)),
+                    Reduction::Min => |o, l, r| zip(o, l, r, |a, b| a.min(b)),
+                    Reduction::And => |o, l, r| zip(o, l, r, |a, b| a & b),
+                    Reduction::Or => |o, l, r| zip(o, l, r, |a, b| a | b),
                 })
             }
         }
@@ -158,11 +169,40 @@ integers!(i32 => I32, i64 => I64, u8 => U8);
 impl sealed::Sealed for bool {}
 impl Element for bool {
     const TYPE: ElementType = ElementType::Bool;
-    fn combine(reduction: Reduction) -> Option<fn(Self, Self) -> Self> {
+    fn combine(reduction: Reduction) -> Option<Combine<Self>> {
         Some(match reduction {
-            Reduction::Max | Reduction::Or => |a, b| a | b,
-            Reduction::Min | Reduction::And => |a, b| a & b,
+            Reduction::Max | Reduction::Or => |o, l, r| zip(o, l, r, |a, b| a | b),
+            Reduction::Min | Reduction::And => |o, l, r| zip(o, l, r, |a, b| a & b),
             Reduction::Sum | Reduction::Prod => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair<T: Element>(reduction: Reduction, a: T, b: T) -> T {
+        let mut out = [a];
+        T::combine(reduction).unwrap()(&mut out, &[a], &[b]);
+        out[0]
+    }
+
+    #[test]
+    fn nan_stays_and_integers_wrap() {
+        assert!(pair(Reduction::Max, f32::NAN, 1.0).is_nan() && pair(Reduction::Max, 1.0, f32::NAN).is_nan());
+        assert!(pair(Reduction::Min, f64::NAN, 1.0).is_nan() && pair(Reduction::Min, 1.0, f64::NAN).is_nan());
+        assert_eq!(pair(Reduction::Sum, i32::MAX, 1), i32::MIN);
+        assert_eq!(
+            pair(Reduction::Prod, Complex::new(0.0f32, 1.0), Complex::new(0.0, 1.0)),
+            Complex::new(-1.0, 0.0)
+        );
+        assert!(pair(Reduction::Or, false, true) && !pair(Reduction::And, false, true));
+    }
+
+    #[test]
+    fn what_has_no_meaning_is_refused() {
+        assert!(bool::combine(Reduction::Sum).is_none() && f32::combine(Reduction::And).is_none());
+        assert!(Complex::<f64>::combine(Reduction::Max).is_none());
     }
 }

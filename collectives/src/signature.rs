@@ -50,8 +50,8 @@ pub struct Signature {
     pub worker: usize,
     /// The operation as its caller knows it: `psum`.
     pub op: Cow<'static, str>,
-    /// The collective underneath, and the step of it: `all_reduce`, 1.
-    pub step: (Cow<'static, str>, u8),
+    /// The collective underneath: `all_reduce`.
+    pub collective: Cow<'static, str>,
     /// How elements are combined, where they are.
     pub reduction: Option<Reduction>,
     /// The type of the elements, where there are any.
@@ -76,7 +76,7 @@ impl Signature {
         Self {
             worker,
             op: Cow::Borrowed(call.op),
-            step: (Cow::Borrowed(collective), 0),
+            collective: Cow::Borrowed(collective),
             reduction: None,
             element: None,
             dims: call.dims.clone(),
@@ -88,10 +88,15 @@ impl Signature {
         }
     }
 
+    /// Bytes of the operand, where its length is known to all.
+    pub fn bytes(&self) -> Option<u64> {
+        Some(self.len? * self.element?.size() as u64)
+    }
+
     /// Whether two members make the same call.
     pub fn agrees(&self, other: &Self) -> bool {
         self.op == other.op
-            && self.step == other.step
+            && self.collective == other.collective
             && self.reduction == other.reduction
             && self.element == other.element
             && self.dims == other.dims
@@ -168,7 +173,6 @@ impl Signature {
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut put = |value: u64| out.extend_from_slice(&value.to_le_bytes());
         put(self.worker as u64);
-        put(u64::from(self.step.1));
         put(self.reduction.map_or(0, |r| r as u64 + 1));
         put(self.element.map_or(0, |e| e as u64 + 1));
         put(self.len.map_or(0, |len| len + 1));
@@ -178,7 +182,7 @@ impl Signature {
         self.dims.iter().flatten().for_each(|dim| put(*dim as u64));
         put(self.rest.len() as u64);
         self.rest.iter().for_each(|value| put(*value));
-        for text in [&self.op, &self.step.0, &self.file] {
+        for text in [&self.op, &self.collective, &self.file] {
             out.extend_from_slice(&(text.len() as u64).to_le_bytes());
             out.extend_from_slice(text.as_bytes());
         }
@@ -187,7 +191,6 @@ impl Signature {
     /// Reads what [`encode`](Self::encode) wrote, and leaves what follows it in `bytes`.
     pub fn decode(bytes: &mut &[u8]) -> Result<Self> {
         let worker = take(bytes)? as usize;
-        let step = take(bytes)? as u8;
         let reduction =
             take(bytes)?.checked_sub(1).and_then(|code| Reduction::ALL.get(code as usize).copied());
         let element =
@@ -201,9 +204,9 @@ impl Signature {
         };
         let rest = (0..take(bytes)?).map(|_| take(bytes)).collect::<Result<_>>()?;
         let op = take_text(bytes)?;
-        let step = (take_text(bytes)?, step);
+        let collective = take_text(bytes)?;
         let file = take_text(bytes)?;
-        Ok(Self { worker, op, step, reduction, element, dims, len, leaves, rest, file, line })
+        Ok(Self { worker, op, collective, reduction, element, dims, len, leaves, rest, file, line })
     }
 }
 

@@ -1,16 +1,24 @@
 //! Moving bytes among workers.
 //!
 //! A [`Link`] carries point-to-point messages among ranks; that is all that a new interconnect must provide.
+//! A [`Transport`] lets the members of one group exchange offers in numbered rounds, and is what collectives
+//! are written on: [`threads`] through shared memory, [`hybrid`] through shared memory and a link.
+
+pub(crate) mod threads;
 
 #[cfg(feature = "mpi")]
 pub mod mpi;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Canvas};
+use crate::collective::tree::Node;
+use crate::element::Element;
 use crate::error::{Error, Result};
+use crate::signature::Signature;
 
 /// A byte range of a shared buffer.
 #[derive(Clone, Debug)]
@@ -29,6 +37,28 @@ impl Part {
     pub fn whole(buffer: Buffer) -> Self {
         let range = 0..buffer.bytes().len();
         Self { buffer, range }
+    }
+
+    /// So many elements from the `start`th on.
+    pub fn elements<T: Element>(buffer: &Buffer, range: Range<usize>) -> Self {
+        let size = size_of::<T>();
+        Self { buffer: buffer.clone(), range: range.start * size..range.end * size }
+    }
+
+    /// The contents, as elements.
+    ///
+    /// # Panics
+    /// If they are not a whole number of elements.
+    pub fn as_slice<T: Element>(&self) -> &[T] {
+        crate::buffer::cast(self.bytes())
+    }
+
+    /// The contents as a buffer of their own: the same memory where the part is all of it, else a copy.
+    pub fn into_buffer(self) -> Buffer {
+        if self.range == (0..self.buffer.bytes().len()) {
+            return self.buffer;
+        }
+        self.buffer.pool().copy_of(self.bytes())
     }
 
     /// The bytes.
@@ -62,4 +92,99 @@ pub trait Link: Send + Sync {
     /// Tells every other rank that this one has failed, as well as it can; over MPI it prints the cause and
     /// ends all processes.
     fn abort(&self, cause: &Error);
+}
+
+/// Which members a round goes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reach {
+    /// Every member of the group.
+    All,
+    /// The members on this rank.
+    Rank,
+    /// On every rank the member that is where this one is, itself included.
+    Across,
+}
+
+/// Who the members of a group are to each other, seen from one of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub(crate) index: usize,
+    pub(crate) all: Vec<usize>,
+    pub(crate) rank: Vec<usize>,
+    /// Only where every rank has equally many members, and there are several ranks.
+    pub(crate) across: Option<Vec<usize>>,
+}
+
+impl Layout {
+    /// The members in reach, in order.
+    pub(crate) fn members(&self, reach: Reach) -> &[usize] {
+        match reach {
+            Reach::All => &self.all,
+            Reach::Rank => &self.rank,
+            Reach::Across => self.across.as_deref().unwrap_or_default(),
+        }
+    }
+
+    /// Where this member stands among those in reach.
+    pub(crate) fn place(&self, reach: Reach) -> usize {
+        let place = self.members(reach).iter().position(|&member| member == self.index);
+        place.expect("a member reaches itself")
+    }
+}
+
+/// What a member gives to each of those in reach.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// The same to all.
+    Same(Parts),
+    /// To each its own.
+    Each(Vec<Parts>),
+}
+
+/// What a member lays down in a round.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) reach: Reach,
+    pub(crate) parts: Outgoing,
+    /// For partial reductions: the subtree that each part is the value of.
+    pub(crate) nodes: SmallVec<[Node; 2]>,
+    /// Memory for the result, shared with the members on this rank.
+    pub(crate) canvas: Option<Canvas>,
+}
+
+impl Offer {
+    pub(crate) fn new(reach: Reach, parts: Outgoing) -> Self {
+        Self { reach, parts, nodes: SmallVec::new(), canvas: None }
+    }
+
+    pub(crate) fn same(reach: Reach, parts: impl IntoIterator<Item = Part>) -> Self {
+        Self::new(reach, Outgoing::Same(parts.into_iter().collect()))
+    }
+}
+
+/// What one member's offer is to another.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) signature: Arc<Signature>,
+    pub(crate) parts: Parts,
+    pub(crate) nodes: SmallVec<[Node; 2]>,
+    pub(crate) canvas: Option<Canvas>,
+}
+
+/// Exchanges offers among the members of one group, round by round.
+///
+/// A member posts at most one offer per round and takes once from every round that it posted in; rounds may
+/// overlap. All members of a round must give the same reach.
+pub(crate) trait Transport: Send + Sync {
+    /// Lays down an offer. Never blocks.
+    fn post(&self, round: u64, signature: &Arc<Signature>, offer: Offer) -> Result<()>;
+
+    /// Whether everyone in reach has posted. Makes progress, never blocks.
+    fn ready(&self, round: u64, reach: Reach) -> Result<bool>;
+
+    /// What those in reach offered to this member, in their order; their signatures may differ.
+    fn take(&self, round: u64, reach: Reach) -> Vec<Arrival>;
+
+    /// Members in reach who have not posted yet.
+    fn missing(&self, round: u64, reach: Reach) -> Vec<usize>;
 }

@@ -1,0 +1,116 @@
+//! The collectives, one file each, and what they share: a [`Member`] of a group, and the steps it takes.
+//!
+//! A collective is a chain of at most four rounds. [`Member::start`] posts the first offer; whenever a round
+//! is complete the next step computes on what arrived, and either posts again or is done. Nothing in a step
+//! waits, so a call that was started makes progress while its worker waits for any other.
+
+pub(crate) mod all_gather;
+pub(crate) mod all_reduce;
+pub(crate) mod all_to_all;
+pub(crate) mod barrier;
+pub(crate) mod broadcast;
+pub(crate) mod pending;
+pub(crate) mod permute;
+pub(crate) mod reduce_scatter;
+pub mod tree;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::buffer::{Buffer, Pool};
+use crate::collective::pending::{Pending, Seat};
+use crate::element::{Element, ElementType};
+use crate::error::{Error, ErrorKind, Result};
+use crate::signature::{Call, Signature};
+use crate::transport::{Arrival, Layout, Offer, Reach, Transport};
+
+/// Rounds that every call may use.
+const ROUNDS: u64 = 4;
+
+/// One worker's membership of a group.
+pub(crate) struct Member {
+    pub(crate) name: Arc<str>,
+    pub(crate) layout: Layout,
+    /// Global index of each member.
+    pub(crate) workers: Vec<usize>,
+    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) seat: Arc<Seat>,
+    pub(crate) calls: AtomicU64,
+}
+
+/// What a collective does next.
+pub(crate) enum Step<O> {
+    Done(O),
+    Post(Offer, Then<O>),
+}
+
+/// What it does with what arrived.
+pub(crate) type Then<O> = Box<dyn FnOnce(&Member, Vec<Arrival>) -> Result<Step<O>> + Send>;
+
+impl<O> Step<O> {
+    /// Posts an offer, and goes on with `then` when everyone in reach has.
+    pub(crate) fn post(
+        offer: Offer,
+        then: impl FnOnce(&Member, Vec<Arrival>) -> Result<Self> + Send + 'static,
+    ) -> Self {
+        Self::Post(offer, Box::new(then))
+    }
+}
+
+impl Member {
+    pub(crate) fn size(&self) -> usize {
+        self.workers.len()
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.layout.index
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.seat.pool
+    }
+
+    /// The members where this one is on all ranks, if the group lies evenly over several.
+    pub(crate) fn across(&self) -> Option<&[usize]> {
+        self.layout.across.as_deref()
+    }
+
+    /// The signature of a call, with the operand's type.
+    pub(crate) fn signature<T: Element>(&self, call: &Call, collective: &'static str) -> Signature {
+        Signature { element: Some(T::TYPE), ..Signature::new(call, self.seat.worker, collective) }
+    }
+
+    /// Begins a collective; every member must begin the same ones in the same order.
+    pub(crate) fn start<O: Send + 'static>(
+        self: &Arc<Self>,
+        signature: Signature,
+        first: Step<O>,
+    ) -> Result<Pending<O>> {
+        let signature = Arc::new(signature);
+        tracing::debug!(
+            target: "axisgrad::collective", worker = signature.worker, op = %signature.op, axis = %self.name,
+            r#type = signature.element.map(ElementType::name), bytes = signature.bytes(), collective = %signature.collective,
+        );
+        self.seat.roster.record(&self.name, &signature);
+        let round = self.calls.fetch_add(1, Ordering::Relaxed) * ROUNDS;
+        Pending::start(self.clone(), signature, round, first)
+    }
+
+    /// The reach of a first round: local members where the group has two levels, else all of them.
+    pub(crate) fn near(&self) -> Reach {
+        if self.across().is_some() { Reach::Rank } else { Reach::All }
+    }
+}
+
+/// The error of a call that no group could carry out.
+pub(crate) fn usage(call: &Call, what: impl std::fmt::Display) -> Error {
+    Error::new(
+        ErrorKind::Usage,
+        format!("{}: {what}\n   at {}:{}", call.op, call.site.file(), call.site.line()),
+    )
+}
+
+/// How many elements of type `T` a buffer holds.
+pub(crate) fn len_of<T: Element>(buffer: &Buffer) -> usize {
+    buffer.as_slice::<T>().len()
+}

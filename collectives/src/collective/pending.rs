@@ -1,0 +1,242 @@
+//! A collective under way, and the one place where workers wait.
+
+use std::mem;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::{Member, Step, Then};
+use crate::buffer::Pool;
+use crate::error::{Error, Result};
+use crate::roster::Roster;
+use crate::signature::{Signature, disagreement};
+use crate::transport::Reach;
+
+/// A collective that has been started and not been finished.
+///
+/// It makes progress whenever its worker waits in any other collective, or calls [`test`](Self::test). One
+/// that is dropped unfinished still takes part in its remaining rounds, for the others' sake; its result is lost.
+#[must_use = "a started collective must be finished to get its result"]
+pub struct Pending<O>(Arc<Running<O>>);
+
+struct Running<O> {
+    member: Arc<Member>,
+    signature: Arc<Signature>,
+    state: Mutex<State<O>>,
+}
+
+enum State<O> {
+    Posted {
+        round: u64,
+        reach: Reach,
+        then: Then<O>,
+    },
+    Done(Result<O>),
+    /// While a step computes, and after the result has been taken.
+    Empty,
+}
+
+impl<O: Send + 'static> Pending<O> {
+    pub(crate) fn start(
+        member: Arc<Member>,
+        signature: Arc<Signature>,
+        round: u64,
+        first: Step<O>,
+    ) -> Result<Self> {
+        let seat = member.seat.clone();
+        let running = Running { member, signature, state: Mutex::new(State::Empty) };
+        let state = running.enter(round, first);
+        if let State::Done(Err(error)) = state {
+            return Err(error);
+        }
+        *running.state.lock().expect("state") = state;
+        let running = Arc::new(running);
+        seat.board(running.clone());
+        Ok(Self(running))
+    }
+
+    /// Whether [`finish`](Self::finish) would return at once. Makes progress, never blocks.
+    pub fn test(&self) -> bool {
+        self.0.advance()
+    }
+
+    /// Waits for the result.
+    ///
+    /// # Errors
+    /// If members disagree on the call, one does not arrive before the deadline, or the run has failed.
+    pub fn finish(self) -> Result<O> {
+        self.0.member.seat.wait(&*self.0);
+        match mem::replace(&mut *self.0.state.lock().expect("state"), State::Empty) {
+            State::Done(result) => result,
+            _ => unreachable!("a wait ends when the state is done"),
+        }
+    }
+}
+
+impl<O> Running<O> {
+    /// Posts what a step offers; errors end the run.
+    fn enter(&self, round: u64, step: Step<O>) -> State<O> {
+        match step {
+            Step::Done(output) => State::Done(Ok(output)),
+            Step::Post(offer, then) => {
+                let reach = offer.reach;
+                match self.member.transport.post(round, &self.signature, offer) {
+                    Ok(()) => State::Posted { round, reach, then },
+                    Err(error) => self.failed(error),
+                }
+            }
+        }
+    }
+
+    fn failed(&self, error: Error) -> State<O> {
+        State::Done(Err(self.member.seat.roster.fail(error)))
+    }
+
+    /// Takes one step if its round is complete.
+    fn step(&self, state: State<O>) -> State<O> {
+        let State::Posted { round, reach, then } = state else { return state };
+        if let Some(error) = self.member.seat.roster.failure() {
+            return State::Done(Err(error.clone()));
+        }
+        match self.member.transport.ready(round, reach) {
+            Ok(false) => State::Posted { round, reach, then },
+            Ok(true) => match self.arrive(round, reach, then) {
+                Ok(step) => self.enter(round + 1, step),
+                Err(error) => self.failed(error),
+            },
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn arrive(&self, round: u64, reach: Reach, then: Then<O>) -> Result<Step<O>> {
+        let arrivals = self.member.transport.take(round, reach);
+        let calls = arrivals.iter().map(|arrival| &*arrival.signature);
+        match disagreement(&self.member.name, calls) {
+            Some(error) => Err(error),
+            None => then(&self.member, arrivals),
+        }
+    }
+}
+
+/// What a waiting worker asks of a call under way.
+trait Advance: Send + Sync {
+    /// Takes the steps whose rounds are complete; whether it is done.
+    fn advance(&self) -> bool;
+    /// Workers that have not posted in its round.
+    fn missing(&self) -> Vec<usize>;
+    fn fail(&self, error: Error);
+    fn signature(&self) -> &Signature;
+    fn group(&self) -> &str;
+}
+
+impl<O: Send> Advance for Running<O> {
+    fn advance(&self) -> bool {
+        // Another thread that holds the lock is making the progress already.
+        let Ok(mut state) = self.state.try_lock() else { return false };
+        while let State::Posted { round, .. } = *state {
+            *state = self.step(mem::replace(&mut *state, State::Empty));
+            if matches!(*state, State::Posted { round: now, .. } if now == round) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn missing(&self) -> Vec<usize> {
+        match *self.state.lock().expect("state") {
+            State::Posted { round, reach, .. } => {
+                let missing = self.member.transport.missing(round, reach);
+                missing.into_iter().map(|member| self.member.workers[member]).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn fail(&self, error: Error) {
+        *self.state.lock().expect("state") = self.failed(error);
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn group(&self) -> &str {
+        &self.member.name
+    }
+}
+
+/// A worker's place in a run: what all its groups share.
+pub(crate) struct Seat {
+    pub(crate) worker: usize,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) pool: Pool,
+    pub(crate) timeout: Duration,
+    under_way: Mutex<Vec<Arc<dyn Advance>>>,
+}
+
+/// Looks at a link before its poller begins to sleep.
+const LINK_LOOKS: u32 = 200;
+/// Sleep between looks at a link.
+const LINK_NAP: Duration = Duration::from_micros(50);
+
+impl Seat {
+    pub(crate) fn new(worker: usize, roster: Arc<Roster>, pool: Pool, timeout: Duration) -> Self {
+        Self { worker, roster, pool, timeout, under_way: Mutex::default() }
+    }
+
+    /// Has a call advanced from now on whenever this worker waits.
+    fn board(&self, call: Arc<dyn Advance>) {
+        self.under_way.lock().expect("calls under way").push(call);
+    }
+
+    /// Advances every call under way, and forgets those that are done.
+    fn advance_all(&self) {
+        if let Ok(mut calls) = self.under_way.try_lock() {
+            calls.retain(|call| !call.advance());
+        }
+    }
+
+    /// Returns when the call is done, well or badly.
+    fn wait(&self, call: &dyn Advance) {
+        let bell = self.roster.bell(self.worker);
+        let deadline = Instant::now() + self.timeout;
+        // Messages over a link ring no bell: look for them often at first.
+        let mut looks = if self.roster.has_link() { LINK_LOOKS } else { 0 };
+        loop {
+            let heard = bell.count();
+            self.advance_all();
+            if call.advance() {
+                return;
+            }
+            if bell.spin(heard, self.roster.spins()) {
+                continue;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Some(error) = self.hopeless(call, left) {
+                return call.fail(error);
+            }
+            if looks > 0 {
+                looks -= 1;
+                std::thread::yield_now();
+            } else {
+                bell.sleep(heard, if self.roster.has_link() { left.min(LINK_NAP) } else { left });
+            }
+        }
+    }
+
+    /// Takes part in what was started and never finished, for the others' sake.
+    pub(crate) fn drain(&self) {
+        let calls = mem::take(&mut *self.under_way.lock().expect("calls under way"));
+        calls.iter().for_each(|call| self.wait(&**call));
+    }
+
+    /// Why waiting on makes no sense, if it does not.
+    fn hopeless(&self, call: &dyn Advance, left: Duration) -> Option<Error> {
+        let gone = call.missing().into_iter().find(|&worker| self.roster.finished(worker));
+        let missing = call.missing();
+        if let Some(gone) = gone.filter(|gone| missing.contains(gone)) {
+            // It had finished before we looked again, so it will not come any more.
+            return Some(self.roster.finished_early(call.group(), call.signature(), gone));
+        }
+        left.is_zero().then(|| self.roster.late(call.group(), call.signature(), &missing, self.timeout))
+    }
+}

@@ -1,0 +1,81 @@
+//! Partials of all members, joined along the one tree; to each member its range of the result.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use super::all_reduce::{Pieces, Reduce};
+use super::tree::Partial;
+use super::{Member, Step, usage};
+use crate::buffer::Buffer;
+use crate::element::{Element, Reduction};
+use crate::error::Result;
+use crate::signature::{Call, Signature};
+use crate::transport::{Arrival, Offer, Outgoing, Reach};
+
+/// One round within a rank (each member reads its range of everybody's partials in place). Over ranks two:
+/// what is on a rank is joined first, so that a range crosses once from every rank.
+pub(crate) fn reduce_scatter<T: Element>(
+    member: &Member,
+    call: &Call,
+    reduction: Reduction,
+    leaves: u64,
+    partials: Vec<Partial>,
+    counts: &[usize],
+) -> Result<(Signature, Step<Buffer>)> {
+    if counts.len() != member.size() {
+        let what = format!("{} counts for a group of {} members", counts.len(), member.size());
+        return Err(usage(call, what));
+    }
+    let reduce = Reduce::<T>::new(call, reduction, leaves, counts.iter().sum(), &partials)?;
+    let mut signature = reduce.sign(member, call, "reduce_scatter", reduction);
+    signature.rest = counts.iter().map(|&count| count as u64).collect();
+    let (pieces, ranges) = (Pieces::new(partials), ranges(counts));
+    let first = match member.across() {
+        None => {
+            let offer = pieces.offer_each::<T>(Reach::All, ranges.into_iter());
+            Step::post(offer, move |member, arrivals| total(reduce, member, arrivals))
+        }
+        Some(across) => {
+            let ranges = across.iter().map(|&other| ranges[other].clone()).collect();
+            Step::post(pieces.offer(Reach::Rank), move |member, arrivals| {
+                let offer = joined(reduce, member, &Pieces::arrived(arrivals), ranges)?;
+                Ok(Step::post(offer, move |member, arrivals| total(reduce, member, arrivals)))
+            })
+        }
+    };
+    Ok((signature, first))
+}
+
+/// Each member's range of the result.
+fn ranges(counts: &[usize]) -> Vec<Range<usize>> {
+    let mut end = 0;
+    let next = |&count| {
+        end += count;
+        end - count..end
+    };
+    counts.iter().map(next).collect()
+}
+
+/// What this rank has for each of this member's counterparts, joined as far as it goes.
+fn joined<T: Element>(
+    reduce: Reduce<T>,
+    member: &Member,
+    pieces: &Pieces,
+    ranges: Vec<Range<usize>>,
+) -> Result<Offer> {
+    let mut nodes = SmallVec::new();
+    let mut parts = Vec::new();
+    for range in ranges {
+        let joined = reduce.join(member, pieces.slice::<T>(range))?;
+        // The nodes are the same for every range.
+        nodes = joined.nodes;
+        parts.push(joined.parts);
+    }
+    Ok(Offer { nodes, ..Offer::new(Reach::Across, Outgoing::Each(parts)) })
+}
+
+fn total<T: Element>(reduce: Reduce<T>, member: &Member, arrivals: Vec<Arrival>) -> Result<Step<Buffer>> {
+    let mine = arrivals[0].signature.rest[member.index()] as usize;
+    Ok(Step::Done(reduce.total(member, Pieces::arrived(arrivals), mine)?))
+}

@@ -1,0 +1,275 @@
+//! From sizes and options to a mesh that fits the machine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::env::{Launcher, detect};
+use crate::error::Result;
+use crate::mesh::{Shape, config};
+use crate::transport::Link;
+
+/// A mesh of workers, ready to run programs. Cheap to clone.
+///
+/// ```
+/// use axisgrad_collectives::{Error, Mesh};
+/// let mesh = Mesh::builder().axis("batch", 2).axis("model", 2).build()?;
+/// let places = mesh.run_all(|w| Ok::<_, Error>((w.coordinate("batch")?, w.coordinate("model")?)))?;
+/// assert_eq!(places, [(0, 0), (0, 1), (1, 0), (1, 1)]);
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Mesh(Arc<Inner>);
+
+struct Inner {
+    shape: Shape,
+    options: Options,
+    /// Cores that this rank may use.
+    cores: usize,
+    link: Option<Arc<dyn Link>>,
+}
+
+#[derive(Clone)]
+struct Options {
+    timeout: Duration,
+    block: u64,
+    simulated: bool,
+}
+
+impl Mesh {
+    /// A mesh to be described.
+    pub fn builder() -> MeshBuilder {
+        MeshBuilder::default()
+    }
+
+    /// The axes and the workers along them.
+    pub fn shape(&self) -> &Shape {
+        &self.0.shape
+    }
+
+    /// How long a collective waits for its members.
+    pub fn timeout(&self) -> Duration {
+        self.0.options.timeout
+    }
+
+    /// Positions of an axis that are reduced together.
+    pub fn block(&self) -> u64 {
+        self.0.options.block
+    }
+
+    /// Cores that this rank may use.
+    pub fn cores(&self) -> usize {
+        self.0.cores
+    }
+
+    /// Whether the ranks are groups of threads of this process.
+    pub(super) fn simulated(&self) -> bool {
+        self.0.options.simulated
+    }
+
+    /// What connects this rank to the others.
+    pub(super) fn link(&self) -> Option<&Arc<dyn Link>> {
+        self.0.link.as_ref()
+    }
+}
+
+/// Describes a [`Mesh`].
+#[derive(Clone, Default)]
+pub struct MeshBuilder {
+    axes: Vec<(String, Option<usize>)>,
+    threads: Option<usize>,
+    simulated_ranks: Option<usize>,
+    timeout: Option<Duration>,
+    block: Option<u64>,
+    announce: bool,
+}
+
+impl MeshBuilder {
+    /// Adds axes, in order, whose sizes are found: the first gets all workers that are left, the others one.
+    pub fn axes<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.axes.extend(names.into_iter().map(|name| (name.into(), None)));
+        self
+    }
+
+    /// Adds an axis with so many workers along it, or gives one that was added its size.
+    pub fn axis(mut self, name: impl Into<String>, size: usize) -> Self {
+        let name = name.into();
+        match self.axes.iter_mut().find(|(axis, _)| *axis == name) {
+            Some((_, old)) => *old = Some(size),
+            None => self.axes.push((name, Some(size))),
+        }
+        self
+    }
+
+    /// The names so far.
+    pub(super) fn has_axis(&self, name: &str) -> bool {
+        self.axes.iter().any(|(axis, _)| axis == name)
+    }
+
+    /// Workers in each process. By default what the sizes ask for, else one for each core of this rank.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Plays so many ranks by groups of threads of this process, which exchange messages instead of sharing
+    /// memory: programs for several ranks can be tested without MPI.
+    pub fn simulated_ranks(mut self, ranks: usize) -> Self {
+        self.simulated_ranks = Some(ranks);
+        self
+    }
+
+    /// How long a collective waits for its members; 60 s by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Positions of an axis that are reduced together; 32 by default. Results depend on it.
+    pub fn block(mut self, block: u64) -> Self {
+        self.block = Some(block);
+        self
+    }
+
+    /// Says on stderr what runs where.
+    pub fn announce(mut self) -> Self {
+        self.announce = true;
+        self
+    }
+
+    /// The mesh, connected to the other ranks where there are any.
+    ///
+    /// # Errors
+    /// If the sizes do not fit the workers, something is zero, or this process is one of several ranks and
+    /// cannot talk to the others.
+    pub fn build(self) -> Result<Mesh> {
+        let launcher = detect(|name| std::env::var(name).ok());
+        let link = match self.simulated_ranks {
+            Some(_) => None,
+            None => connect(launcher.as_ref())?,
+        };
+        let ranks = self.simulated_ranks.unwrap_or_else(|| link.as_ref().map_or(1, |link| link.ranks()));
+        let local_ranks = match self.simulated_ranks {
+            Some(_) => 1,
+            None => launcher.and_then(|launcher| launcher.local_ranks).unwrap_or(ranks),
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = (cores / local_ranks.max(1)).max(1);
+        let mesh = self.fit(ranks, cores, link)?;
+        if self.announce && mesh.link().is_none_or(|link| link.rank() == 0) {
+            eprintln!("axisgrad: {}", mesh.summary());
+        }
+        Ok(mesh)
+    }
+
+    fn fit(&self, ranks: usize, cores: usize, link: Option<Arc<dyn Link>>) -> Result<Mesh> {
+        let options = Options {
+            timeout: self.timeout.unwrap_or(Duration::from_secs(60)),
+            block: self.block.unwrap_or(32),
+            simulated: self.simulated_ranks.is_some(),
+        };
+        if options.timeout.is_zero() || options.block == 0 || ranks == 0 || self.threads == Some(0) {
+            return Err(config("--threads, --timeout, --block and the number of ranks must be at least 1"));
+        }
+        let threads = self.threads.unwrap_or_else(|| self.threads_asked(ranks).unwrap_or(cores));
+        let shape = Shape::new(self.sizes(ranks * threads), ranks, threads)?;
+        Ok(Mesh(Arc::new(Inner { shape, options, cores, link })))
+    }
+
+    /// Threads that make up the sizes, where all of them are given.
+    fn threads_asked(&self, ranks: usize) -> Option<usize> {
+        let product = self.axes.iter().map(|(_, size)| *size).product::<Option<usize>>()?;
+        (!self.axes.is_empty() && product.is_multiple_of(ranks)).then(|| (product / ranks).max(1))
+    }
+
+    fn sizes(&self, workers: usize) -> Vec<(String, usize)> {
+        let given: usize = self.axes.iter().filter_map(|(_, size)| *size).product();
+        let mut left = Some((workers / given.max(1)).max(1));
+        let size = |size: Option<usize>| size.unwrap_or_else(|| left.take().unwrap_or(1));
+        let sizes: Vec<usize> = self.axes.iter().map(|(_, size)| *size).map(size).collect();
+        self.axes.iter().map(|(name, _)| name.clone()).zip(sizes).collect()
+    }
+}
+
+impl Mesh {
+    /// `2 ranks x 4 threads = 8 workers; mesh batch=8; block 32`
+    pub fn summary(&self) -> String {
+        let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+        let shape = self.shape();
+        format!(
+            "{} x {} = {}; mesh {shape}; block {}",
+            count(shape.ranks(), if self.simulated() { "simulated rank" } else { "rank" }),
+            count(shape.threads(), "thread"),
+            count(shape.workers(), "worker"),
+            self.block(),
+        )
+    }
+}
+
+#[cfg(feature = "mpi")]
+fn connect(launcher: Option<&Launcher>) -> Result<Option<Arc<dyn Link>>> {
+    match launcher {
+        Some(launcher) if launcher.ranks > 1 => crate::transport::mpi::connect().map(Some),
+        _ => Ok(None),
+    }
+}
+
+#[cfg(not(feature = "mpi"))]
+fn connect(launcher: Option<&Launcher>) -> Result<Option<Arc<dyn Link>>> {
+    match launcher {
+        Some(launcher) if launcher.ranks > 1 => Err(config(format!(
+            "this program was started as {} ranks by {}, but built without MPI: it would run as {0} separate \
+             copies\n   build it with `cargo build --features mpi`, or start it without {1}",
+            launcher.ranks, launcher.name
+        ))),
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fit(builder: MeshBuilder, ranks: usize, cores: usize) -> String {
+        builder.fit(ranks, cores, None).map_or_else(|error| error.to_string(), |mesh| mesh.summary())
+    }
+
+    #[test]
+    fn sizes_are_found() {
+        let axes = || Mesh::builder().axes(["batch", "model"]);
+        assert_eq!(fit(axes(), 2, 4), "2 ranks x 4 threads = 8 workers; mesh batch=8,model=1; block 32");
+        assert_eq!(
+            fit(axes().axis("model", 2), 1, 4),
+            "1 rank x 4 threads = 4 workers; mesh batch=2,model=2; block 32"
+        );
+        assert_eq!(
+            fit(axes().axis("batch", 2), 2, 4),
+            "2 ranks x 4 threads = 8 workers; mesh batch=2,model=4; block 32"
+        );
+        assert_eq!(
+            fit(Mesh::builder().axis("batch", 6), 2, 8),
+            "2 ranks x 3 threads = 6 workers; mesh batch=6; block 32"
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_says_so() {
+        let model = fit(Mesh::builder().axes(["batch"]).axis("model", 2), 1, 1);
+        assert!(
+            model.starts_with("mesh batch=1,model=2 is 2 workers, but there are 1 ranks x 1 threads = 1"),
+            "{model}"
+        );
+        assert!(fit(Mesh::builder().axis("batch", 0), 1, 1).contains("axis `batch` has no workers"));
+        assert!(fit(Mesh::builder().axes(["batch"]).threads(0), 1, 1).contains("--threads"));
+    }
+
+    #[test]
+    #[cfg(not(feature = "mpi"))]
+    fn ranks_without_mpi_are_refused() {
+        let launcher = Launcher { name: "Slurm's srun", ranks: 4, local_ranks: None };
+        let error = connect(Some(&launcher)).err().unwrap().to_string();
+        assert!(
+            error.contains("started as 4 ranks by Slurm's srun") && error.contains("--features mpi"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,13 @@
+//! Starting workers: flags, environment, threads, and what becomes of panics.
+
+mod args;
+mod builder;
+pub mod env;
+mod panics;
+mod run;
+mod worker;
+
+pub use args::MeshArgs;
+pub use builder::{Mesh, MeshBuilder};
+pub use panics::{Interrupted, interrupt};
+pub use worker::Worker;

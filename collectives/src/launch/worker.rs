@@ -1,0 +1,195 @@
+//! What a program sees of the worker that runs it.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::builder::Mesh;
+use crate::buffer::Pool;
+use crate::collective::Member;
+use crate::collective::pending::Seat;
+use crate::error::Result;
+use crate::group::Group;
+use crate::mesh::AxisSet;
+use crate::roster::Roster;
+use crate::transport::threads::{Hub, Threads};
+use crate::transport::{Layout, Link, Transport};
+
+/// One worker of a mesh: a thread of a rank, running the program.
+pub struct Worker {
+    index: usize,
+    mesh: Mesh,
+    process: Arc<Process>,
+    pub(super) seat: Arc<Seat>,
+    groups: Mutex<HashMap<AxisSet, Group>>,
+}
+
+/// What the workers of one rank share during a run.
+pub(crate) struct Process {
+    pub(crate) rank: usize,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) link: Option<Arc<dyn Link>>,
+    /// Meeting places, by set of axes and first worker.
+    hubs: Mutex<HashMap<(AxisSet, usize), Arc<Hub>>>,
+}
+
+impl Process {
+    pub(crate) fn new(rank: usize, roster: Arc<Roster>, link: Option<Arc<dyn Link>>) -> Self {
+        Self { rank, roster, link, hubs: Mutex::default() }
+    }
+
+    fn hub(&self, axes: AxisSet, workers: Vec<usize>) -> Arc<Hub> {
+        let mut hubs = self.hubs.lock().expect("hubs");
+        let hub = || Arc::new(Hub::new(self.roster.clone(), workers.clone()));
+        hubs.entry((axes, workers[0])).or_insert_with(hub).clone()
+    }
+}
+
+impl Worker {
+    pub(super) fn new(mesh: &Mesh, process: &Arc<Process>, index: usize) -> Self {
+        let seat = Seat::new(index, process.roster.clone(), Pool::new(), mesh.timeout());
+        Self {
+            index,
+            mesh: mesh.clone(),
+            process: process.clone(),
+            seat: Arc::new(seat),
+            groups: Mutex::default(),
+        }
+    }
+
+    /// Which worker this is, of all; workers are numbered rank by rank.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// How many workers there are.
+    pub fn workers(&self) -> usize {
+        self.mesh.shape().workers()
+    }
+
+    /// The rank that this worker belongs to.
+    pub fn rank(&self) -> usize {
+        self.process.rank
+    }
+
+    /// How many ranks there are.
+    pub fn ranks(&self) -> usize {
+        self.mesh.shape().ranks()
+    }
+
+    /// Which thread of its rank this is.
+    pub fn thread(&self) -> usize {
+        self.index % self.threads()
+    }
+
+    /// How many threads each rank has.
+    pub fn threads(&self) -> usize {
+        self.mesh.shape().threads()
+    }
+
+    /// Cores that this worker may keep busy.
+    pub fn cores(&self) -> usize {
+        (self.mesh.cores() / self.threads()).max(1)
+    }
+
+    /// Whether this is worker 0, who speaks for all.
+    pub fn is_root(&self) -> bool {
+        self.index == 0
+    }
+
+    /// Names and sizes of the axes, in mesh order.
+    pub fn axes(&self) -> &[(String, usize)] {
+        self.mesh.shape().axes()
+    }
+
+    /// Where this worker is along an axis.
+    ///
+    /// # Errors
+    /// If the mesh has no such axis.
+    pub fn coordinate(&self, axis: &str) -> Result<usize> {
+        let shape = self.mesh.shape();
+        Ok(shape.coordinates(self.index)[shape.axis(axis)?])
+    }
+
+    /// The group that these axes span through this worker. The order of the names does not matter; without
+    /// names it is this worker alone.
+    ///
+    /// # Errors
+    /// If the mesh has no such axis, or a name is repeated.
+    pub fn group(&self, axes: &[&str]) -> Result<Group> {
+        let axes = self.mesh.shape().axis_set(axes)?;
+        let mut groups = self.groups.lock().expect("groups");
+        Ok(groups.entry(axes).or_insert_with(|| self.join(axes)).clone())
+    }
+
+    fn join(&self, axes: AxisSet) -> Group {
+        let shape = self.mesh.shape();
+        let workers = shape.members(self.index, axes);
+        let layout = layout(&workers, self.index, shape.threads());
+        Group(Arc::new(Member {
+            name: shape.names(axes).into(),
+            transport: self.transport(axes, &workers, &layout),
+            layout,
+            workers,
+            seat: self.seat.clone(),
+            calls: AtomicU64::new(0),
+        }))
+    }
+
+    fn transport(&self, axes: AxisSet, workers: &[usize], layout: &Layout) -> Box<dyn Transport> {
+        let near: Vec<usize> = layout.rank.iter().map(|&member| workers[member]).collect();
+        let place = near.iter().position(|&worker| worker == self.index).expect("a member of its group");
+        let threads = Threads::new(self.process.hub(axes, near), place);
+        Box::new(threads)
+    }
+
+    /// Positions of an axis that are reduced together: the leaves of the tree are blocks of so many.
+    pub fn block(&self) -> u64 {
+        self.mesh.block()
+    }
+
+    /// This worker's buffers.
+    pub fn pool(&self) -> &Pool {
+        &self.seat.pool
+    }
+
+    /// How long a collective waits for its members.
+    pub fn timeout(&self) -> Duration {
+        self.seat.timeout
+    }
+}
+
+/// Who the members of a group are to worker `me`.
+fn layout(workers: &[usize], me: usize, threads: usize) -> Layout {
+    let rank_of = |member: &usize| workers[*member] / threads;
+    let all: Vec<usize> = (0..workers.len()).collect();
+    let index = workers.iter().position(|&worker| worker == me).expect("a member of its group");
+    let rank: Vec<usize> = all.iter().copied().filter(|member| rank_of(member) == me / threads).collect();
+    let even = workers.len().is_multiple_of(rank.len())
+        && all
+            .chunks(rank.len())
+            .all(|chunk| chunk.iter().all(|member| rank_of(member) == rank_of(&chunk[0])));
+    let across = (even && rank.len() < all.len())
+        .then(|| all.iter().copied().filter(|member| member % rank.len() == index % rank.len()).collect());
+    Layout { index, all, rank, across }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_on_one_rank_has_one_level() {
+        let flat = layout(&[4, 6], 6, 4);
+        assert_eq!((flat.index, flat.rank, flat.across), (1, vec![0, 1], None));
+    }
+
+    #[test]
+    fn a_group_over_ranks_has_two_levels_where_it_lies_evenly() {
+        let even = layout(&[0, 2, 4, 6], 6, 4);
+        assert_eq!((even.index, even.rank, even.across), (3, vec![2, 3], Some(vec![1, 3])));
+        let uneven = layout(&[0, 1, 2, 3, 4], 4, 3);
+        assert_eq!((uneven.index, uneven.rank, uneven.across), (4, vec![3, 4], None));
+    }
+}

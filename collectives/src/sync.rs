@@ -1,0 +1,60 @@
+//! What workers sleep on, and `std` or `loom` underneath, so that a model checker can run the very same code.
+
+#[cfg(loom)]
+pub(crate) use loom::sync::{Condvar, Mutex, atomic};
+#[cfg(not(loom))]
+pub(crate) use std::sync::{Condvar, Mutex, atomic};
+
+use std::time::Duration;
+
+use atomic::{AtomicUsize, Ordering::SeqCst};
+
+/// Wakes one worker: others ring it after they have made something ready.
+///
+/// The listener reads [`count`](Self::count), looks whether what it waits for is there, and if not waits for
+/// the count to change: a ring between the look and the wait is never lost.
+#[derive(Default)]
+pub(crate) struct Bell {
+    count: AtomicUsize,
+    sleepers: AtomicUsize,
+    lock: Mutex<()>,
+    rung: Condvar,
+}
+
+impl Bell {
+    /// Wakes whoever waits.
+    pub(crate) fn ring(&self) {
+        self.count.fetch_add(1, SeqCst);
+        if self.sleepers.load(SeqCst) > 0 {
+            // Taking the lock orders this after a sleeper's last look at the count.
+            drop(self.lock.lock().expect("bell"));
+            self.rung.notify_all();
+        }
+    }
+
+    /// How often it has been rung.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(SeqCst)
+    }
+
+    /// Looks so many times; true if it was rung since the count was `seen`.
+    pub(crate) fn spin(&self, seen: usize, looks: u32) -> bool {
+        for _ in 0..looks {
+            if self.count() != seen {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        self.count() != seen
+    }
+
+    /// Sleeps until the count is no longer `seen`, and no longer than `timeout`.
+    pub(crate) fn sleep(&self, seen: usize, timeout: Duration) {
+        self.sleepers.fetch_add(1, SeqCst);
+        let guard = self.lock.lock().expect("bell");
+        if self.count() == seen {
+            drop(self.rung.wait_timeout(guard, timeout).expect("bell"));
+        }
+        self.sleepers.fetch_sub(1, SeqCst);
+    }
+}
