@@ -166,7 +166,7 @@ fn reshaped_strides(from: &[usize], strides: &[isize], to: &[usize]) -> Option<S
 }
 
 /// Dims of more than 1 with their strides, neighbours joined where they are one dim in memory.
-fn runs(dims: &[usize], strides: &[isize]) -> SmallVec<[(usize, isize); 6]> {
+pub(crate) fn runs(dims: &[usize], strides: &[isize]) -> SmallVec<[(usize, isize); 6]> {
     let mut runs: SmallVec<[(usize, isize); 6]> = SmallVec::new();
     for (&dim, &stride) in dims.iter().zip(strides).filter(|(dim, _)| **dim != 1) {
         match runs.last_mut() {

@@ -37,11 +37,12 @@ impl<const N: usize> Nest<N> {
     /// The loops over `operands`, broadcast to `dims`.
     pub fn new(dims: &[usize], operands: [&Array; N]) -> Self {
         let strides = operands.map(|a| broadcast_strides(a.dims(), a.strides(), dims));
-        let mut nest = Self {
-            dims: Dims::new(),
-            strides: std::array::from_fn(|_| Strides::new()),
-            offsets: operands.map(Array::offset),
-        };
+        Self::of(dims, strides, operands.map(Array::offset))
+    }
+
+    /// The loops over `dims` with these strides, from these offsets.
+    pub fn of(dims: &[usize], strides: [Strides; N], offsets: [usize; N]) -> Self {
+        let mut nest = Self { dims: Dims::new(), strides: std::array::from_fn(|_| Strides::new()), offsets };
         for (i, &dim) in dims.iter().enumerate().filter(|(_, dim)| **dim != 1) {
             nest.push(dim, std::array::from_fn(|n| strides[n][i]));
         }
@@ -84,6 +85,14 @@ impl<const N: usize> Nest<N> {
         }
     }
 
+    /// Calls `body` for every element in order with where it lies in each operand.
+    pub fn for_each(&self, mut body: impl FnMut([usize; N])) {
+        self.for_rows(0..self.rows(), |_, row| {
+            (0..self.row_len() as isize)
+                .for_each(|i| body(row.map(|(at, step)| at.wrapping_add_signed(i * step))));
+        });
+    }
+
     /// The outer index of an inner loop, and where the operands are there.
     fn seek(&self, row: usize) -> (Dims, [isize; N]) {
         let outer = &self.dims[..self.dims.len().saturating_sub(1)];
@@ -117,9 +126,7 @@ mod tests {
 
     fn offsets(nest: &Nest<1>) -> Vec<usize> {
         let mut all = Vec::new();
-        nest.for_rows(0..nest.rows(), |_, [(at, step)]| {
-            all.extend((0..nest.row_len() as isize).map(|i| (at as isize + i * step) as usize));
-        });
+        nest.for_each(|[at]| all.push(at));
         all
     }
 

@@ -120,10 +120,7 @@ impl Offsets {
         }
         let nest = Nest::new(reduced.dims(), [reduced]);
         let mut list = Vec::with_capacity(reduced.len());
-        nest.for_rows(0..nest.rows(), |_, [(at, step)]| {
-            let start = at as isize - reduced.offset() as isize;
-            list.extend((0..nest.row_len() as isize).map(|i| start + i * step));
-        });
+        nest.for_each(|[at]| list.push(at as isize - reduced.offset() as isize));
         Self::List(list)
     }
 }
