@@ -154,7 +154,8 @@ impl Comm {
 
     /// Ends every rank, this one included.
     pub fn abort(&self) -> ! {
-        self.comm.abort(1)
+        // Of the world: MPICH ends only the calling process when a duplicate is aborted.
+        SimpleCommunicator::world().abort(1)
     }
 }
 
