@@ -8,6 +8,9 @@ use crate::error::Result;
 use crate::mesh::{Shape, config};
 use crate::transport::Link;
 
+/// How long a collective waits for its members, unless told otherwise.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
 /// A mesh of workers, ready to run programs. Cheap to clone.
 ///
 /// ```
@@ -145,7 +148,7 @@ impl MeshBuilder {
         let launcher = detect(|name| std::env::var(name).ok());
         let link = match self.simulated_ranks {
             Some(_) => None,
-            None => connect(launcher.as_ref())?,
+            None => connect(launcher.as_ref(), self.timeout.unwrap_or(TIMEOUT))?,
         };
         let ranks = self.simulated_ranks.unwrap_or_else(|| link.as_ref().map_or(1, |link| link.ranks()));
         let local_ranks = match self.simulated_ranks {
@@ -163,7 +166,7 @@ impl MeshBuilder {
 
     fn fit(&self, ranks: usize, cores: usize, link: Option<Arc<dyn Link>>) -> Result<Mesh> {
         let options = Options {
-            timeout: self.timeout.unwrap_or(Duration::from_secs(60)),
+            timeout: self.timeout.unwrap_or(TIMEOUT),
             block: self.block.unwrap_or(32),
             simulated: self.simulated_ranks.is_some(),
         };
@@ -206,15 +209,15 @@ impl Mesh {
 }
 
 #[cfg(feature = "mpi")]
-fn connect(launcher: Option<&Launcher>) -> Result<Option<Arc<dyn Link>>> {
+fn connect(launcher: Option<&Launcher>, timeout: Duration) -> Result<Option<Arc<dyn Link>>> {
     match launcher {
-        Some(launcher) if launcher.ranks > 1 => crate::transport::mpi::connect().map(Some),
+        Some(launcher) if launcher.ranks > 1 => crate::transport::mpi::connect(timeout).map(Some),
         _ => Ok(None),
     }
 }
 
 #[cfg(not(feature = "mpi"))]
-fn connect(launcher: Option<&Launcher>) -> Result<Option<Arc<dyn Link>>> {
+fn connect(launcher: Option<&Launcher>, _timeout: Duration) -> Result<Option<Arc<dyn Link>>> {
     match launcher {
         Some(launcher) if launcher.ranks > 1 => Err(config(format!(
             "this program was started as {} ranks by {}, but built without MPI: it would run as {0} separate \

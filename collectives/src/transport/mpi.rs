@@ -205,9 +205,17 @@ impl Mpi {
             if Instant::now() > deadline {
                 return Err(self.still_running());
             }
-            thread::yield_now();
+            self.rest();
         }
         Ok(())
+    }
+
+    /// Lets others have the core: for longer while nothing is under way.
+    fn rest(&self) {
+        match self.lock().outgoing.is_empty() {
+            true => thread::sleep(Duration::from_micros(100)),
+            false => thread::yield_now(),
+        }
     }
 
     fn is_closed(&self) -> Result<bool> {
