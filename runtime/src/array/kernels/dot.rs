@@ -51,8 +51,8 @@ pub fn dot(lhs: &Array, rhs: &Array, dims: &DotDims) -> Array {
 
 /// An operand with its dims in the order: batch, free, contracted.
 #[derive(Clone)]
-struct Operand {
-    array: Array,
+pub(super) struct Operand {
+    pub array: Array,
     /// How many of the dims are of the batch, and how many of them and the free ones.
     ends: [usize; 2],
 }
@@ -61,6 +61,20 @@ struct Operand {
 type Run = (usize, isize);
 
 impl Operand {
+    /// The operands of a contraction, and the dims of its result.
+    pub fn pair(lhs: &Array, rhs: &Array, dims: &DotDims) -> (Self, Self, Dims) {
+        assert_eq!(lhs.dtype(), rhs.dtype(), "dot: the types of the operands");
+        for &(l, r) in dims.batch.iter().chain(&dims.contract) {
+            let (left, right) = (lhs.dims(), rhs.dims());
+            assert_eq!(left[l], right[r], "dot: dim {l} of {left:?} and dim {r} of {right:?}");
+        }
+        let (l, r): (Dims, Dims) = dims.batch.iter().copied().unzip();
+        let (l_depth, r_depth): (Dims, Dims) = dims.contract.iter().copied().unzip();
+        let (lhs, rhs) = (Self::new(lhs, &l, &l_depth), Self::new(rhs, &r, &r_depth));
+        let result = lhs.batch().iter().chain(lhs.free()).chain(rhs.free()).copied().collect();
+        (lhs, rhs, result)
+    }
+
     /// A view of `array`; a copy if its free or its contracted dims are not one dim in memory.
     fn new(array: &Array, batch: &[usize], contract: &[usize]) -> Self {
         let free = (0..array.ndim()).filter(|dim| !batch.contains(dim) && !contract.contains(dim));
@@ -89,7 +103,7 @@ impl Operand {
         join(&self.array.dims()[range.clone()], &self.array.strides()[range])
     }
 
-    fn batch(&self) -> &[usize] {
+    pub fn batch(&self) -> &[usize] {
         &self.array.dims()[..self.ends[0]]
     }
 
@@ -98,24 +112,31 @@ impl Operand {
     }
 
     /// The free dims as one.
-    fn rows(&self) -> usize {
+    pub fn rows(&self) -> usize {
         self.free().iter().product()
     }
 
-    fn matrix<T: Scalar>(&self) -> Matrix<'_, T> {
+    pub fn matrix<T: Scalar>(&self) -> Matrix<'_, T> {
         let (rows, row_stride) = self.run(self.free_range()).expect("one run");
         let (columns, column_stride) = self.run(self.ends[1]..self.array.ndim()).expect("one run");
         Matrix { data: self.array.data(), at: self.array.offset(), rows, columns, row_stride, column_stride }
     }
 }
 
-/// A contraction without free dims: products, and their sum.
-fn inner<T: Scalar>(lhs: &Operand, rhs: &Operand) -> Array {
+/// The products of a contraction without free dims, before they are summed: `[batch, contracted]`.
+pub(super) fn products<T: Scalar>(lhs: &Operand, rhs: &Operand) -> Array {
     let flat = |operand: &Operand| {
-        let depth: usize = operand.array.dims()[operand.ends[1]..].iter().product();
-        operand.array.reshape(&[operand.batch(), &[depth]].concat())
+        let contracted = &operand.array.dims()[operand.ends[1]..];
+        operand.array.reshape(&[operand.batch(), contracted].concat())
     };
-    sum(&map2(&flat(lhs), &flat(rhs), T::times), &[lhs.ends[0]])
+    map2(&flat(lhs), &flat(rhs), T::times)
+}
+
+/// A contraction without free dims.
+fn inner<T: Scalar>(lhs: &Operand, rhs: &Operand) -> Array {
+    let products = products::<T>(lhs, rhs);
+    let contracted: Dims = (lhs.ends[0]..products.ndim()).collect();
+    sum(&products, &contracted)
 }
 
 /// A batch of matrix products: `[batch, rows of lhs, rows of rhs]`, flat.

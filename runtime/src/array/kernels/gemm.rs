@@ -45,7 +45,7 @@ impl<T: Scalar> Matrix<'_, T> {
     }
 
     /// The columns `from..from + columns`.
-    fn some_columns(self, from: usize, columns: usize) -> Self {
+    pub fn some_columns(self, from: usize, columns: usize) -> Self {
         Self { at: self.at.wrapping_add_signed(from as isize * self.column_stride), columns, ..self }
     }
 
@@ -69,7 +69,7 @@ impl<T: Scalar> Matrix<'_, T> {
     }
 }
 
-/// `dst = lhs × rhs`, or `dst += lhs × rhs`; rows of `dst` are `row_stride` apart.
+/// `dst = lhs × rhs`, or `dst += lhs × rhs` with one addition for each element; rows of `dst` are `row_stride` apart.
 ///
 /// # Panics
 /// If the shapes do not fit, or something lies outside the slices.
@@ -88,10 +88,10 @@ pub(crate) fn matmul<T: Scalar>(dst: &mut [T], row_stride: usize, lhs: Matrix<T>
     if !T::DTYPE.is_inexact() {
         return loops(dst, row_stride, lhs, rhs, add);
     }
-    if rows == 1 || columns == 1 {
-        return narrow(dst, row_stride, lhs, rhs, add);
-    }
     let pieces = depth.div_ceil(DEPTH);
+    if rows == 1 || columns == 1 || add && (pieces > 1 || depth < 3) {
+        return apart(dst, row_stride, lhs, rhs, add);
+    }
     let start = |piece: usize| piece * depth / pieces;
     for piece in 0..pieces {
         let (from, len) = (start(piece), start(piece + 1) - start(piece));
@@ -104,8 +104,9 @@ fn clear<T: Scalar>(dst: &mut [T], row_stride: usize, rows: usize, columns: usiz
     (0..rows).for_each(|row| dst[row * row_stride..][..columns].fill(T::ZERO));
 }
 
-/// A product with one row or one column, by way of one that has two.
-fn narrow<T: Scalar>(dst: &mut [T], row_stride: usize, lhs: Matrix<T>, rhs: Matrix<T>, add: bool) {
+/// A product that is made in other memory, with two rows and columns where it has one: `gemm` would multiply
+/// vectors otherwise, and it adds up to two products to the result one by one.
+fn apart<T: Scalar>(dst: &mut [T], row_stride: usize, lhs: Matrix<T>, rhs: Matrix<T>, add: bool) {
     let (wide_lhs, wide_rhs) = (lhs.at_least_two_rows(), rhs.transposed().at_least_two_rows().transposed());
     let columns = wide_rhs.columns;
     let mut wide = vec![T::ZERO; wide_lhs.rows * columns];
@@ -265,7 +266,9 @@ mod tests {
 
     #[test]
     fn adding_to_the_result_is_one_addition() {
-        for (rows, columns, depth) in [(1, 8, 4), (3, 5, 3), (40, 70, 32), (784, 6, 33), (64, 64, 512)] {
+        for (rows, columns, depth) in
+            [(1, 8, 4), (3, 5, 3), (40, 7, 2), (40, 70, 32), (784, 6, 33), (64, 64, 512), (9, 9, 600)]
+        {
             let (a, b) = (rough::<f32>(rows * depth, 1), rough::<f32>(depth * columns, 2));
             let (lhs, rhs) = (layouts(&a, rows, depth), layouts(&b, depth, columns));
             let (lhs, rhs) = (view(&lhs[1], rows, depth), view(&rhs[0], depth, columns));

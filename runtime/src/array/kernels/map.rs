@@ -103,7 +103,7 @@ fn fill<U: Scalar, const N: usize>(
 }
 
 /// The pool of the operand with the most elements.
-fn largest_pool<'a, const N: usize>(operands: [&'a Array; N]) -> &'a Pool {
+fn largest_pool<const N: usize>(operands: [&Array; N]) -> &Pool {
     operands.iter().max_by_key(|a| a.len()).expect("an operand").pool()
 }
 

@@ -6,13 +6,19 @@
 //! on the other elements, or on the number of threads.
 
 mod dot;
+mod dot_lanes;
+mod gather;
 mod gemm;
 mod join;
+mod lanes;
 mod map;
 mod nest;
 mod reduce;
 
 pub use dot::{DotDims, dot};
+pub use dot_lanes::{LaneBlocks, dot_block_partials, dot_tree_partials};
+pub use gather::{gather_rows, scatter_add_rows};
 pub use join::concat;
+pub use lanes::{add_into, block_reduce, block_sums, combine_into, tree_fold};
 pub use map::{cast, copy, map1, map2, map3};
 pub use reduce::{all, any, max, min, prod, reduce, sum};

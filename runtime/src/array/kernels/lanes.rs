@@ -1,0 +1,215 @@
+//! Reductions over the lane dim, block by block and along the one tree over an axis' blocks.
+//!
+//! Blocks are cut at fixed positions of the whole axis, so a block is reduced alike whoever owns it: lane after
+//! lane, starting from its first.
+
+use std::ops::Range;
+
+use axisgrad_collectives::Node;
+use axisgrad_collectives::element::Reduction;
+
+use super::map::{copy, map2};
+use crate::array::{Array, Dims};
+use crate::dtype::{Scalar, dispatch};
+
+/// Elements that are accumulated at a time, so that they stay in the first-level cache.
+const TILE: usize = 2048;
+
+/// The sum of each block of lanes: `T[lanes,..] -> T[..]` for every block.
+///
+/// Lane 0 is position `first` of the axis, and blocks are cut at multiples of `block` positions.
+///
+/// # Panics
+/// If the elements are `bool`.
+pub fn block_sums(a: &Array, first: usize, block: usize) -> Vec<Array> {
+    block_reduce(Reduction::Sum, a, first, block)
+}
+
+/// Each block of lanes reduced: `T[lanes,..] -> T[..]` for every block; see [`block_sums`].
+///
+/// # Panics
+/// If the reduction has no meaning for the elements.
+pub fn block_reduce(reduction: Reduction, a: &Array, first: usize, block: usize) -> Vec<Array> {
+    let ranges = block_ranges(a.dims()[0], first, block);
+    if a.is_empty() {
+        return ranges.map(|_| Array::zeros_in(a.pool(), a.dtype(), &a.dims()[1..])).collect();
+    }
+    let lanes = if a.index(0, 0).is_contiguous() { a } else { &copy(a) };
+    dispatch!(a.dtype(), T => ranges.map(|range| reduce_block::<T>(reduction, lanes, range)).collect())
+}
+
+/// The lanes of each block.
+pub(super) fn block_ranges(lanes: usize, first: usize, block: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = first + lanes;
+    let blocks = first / block..if lanes == 0 { first / block } else { end.div_ceil(block) };
+    blocks.map(move |b| (b * block).max(first) - first..((b + 1) * block).min(end) - first)
+}
+
+fn reduce_block<T: Scalar>(reduction: Reduction, lanes: &Array, range: Range<usize>) -> Array {
+    let dims = Dims::from_slice(&lanes.dims()[1..]);
+    let mut buffer = lanes.pool().alloc::<T>(dims.iter().product());
+    let lane = |i: usize, from: usize, len: usize| {
+        let start = lanes.offset().wrapping_add_signed(i as isize * lanes.strides()[0]);
+        &lanes.data::<T>()[start + from..][..len]
+    };
+    for (i, out) in buffer.as_mut_slice::<T>().chunks_mut(TILE).enumerate() {
+        let (from, len) = (i * TILE, out.len());
+        out.copy_from_slice(lane(range.start, from, len));
+        for i in range.start + 1..range.end {
+            accumulate(reduction, out, lane(i, from, len));
+        }
+    }
+    Array::from_written::<T>(dims, buffer)
+}
+
+/// `to = to ⊕ part`, element by element.
+fn accumulate<T: Scalar>(reduction: Reduction, to: &mut [T], part: &[T]) {
+    if reduction == Reduction::Sum {
+        return to.iter_mut().zip(part).for_each(|(to, &x)| *to = to.plus(x));
+    }
+    let combine = T::combine(reduction).unwrap_or_else(|| panic!("no {} of {}", reduction.name(), T::DTYPE));
+    let mut left = [T::ZERO; 64];
+    for (to, part) in to.chunks_mut(left.len()).zip(part.chunks(64)) {
+        let left = &mut left[..to.len()];
+        left.copy_from_slice(to);
+        combine(to, left, part);
+    }
+}
+
+/// `to += part`, in place where nobody else holds the memory: `T[dims], T[dims]`.
+///
+/// # Panics
+/// If the two differ in type or dims.
+pub fn add_into(to: &mut Array, part: &Array) {
+    combine_into(Reduction::Sum, to, part);
+}
+
+/// `to = to ⊕ part`, in place where nobody else holds the memory: `T[dims], T[dims]`.
+///
+/// # Panics
+/// If the two differ in type or dims, or the reduction has no meaning for the elements.
+pub fn combine_into(reduction: Reduction, to: &mut Array, part: &Array) {
+    assert_eq!(to.dims(), part.dims(), "{}: the dims of two parts", reduction.name());
+    dispatch!(to.dtype(), T => {
+        if let Some(sum) = to.get_mut::<T>() {
+            return accumulate(reduction, sum, part.contiguous().as_slice());
+        }
+        if reduction == Reduction::Sum {
+            *to = map2(to, part, T::plus);
+        } else {
+            *to = copy(to);
+            combine_into(reduction, to, part);
+        }
+    })
+}
+
+/// Joins the reductions of consecutive blocks, the first of them block `first_block`, along the tree over all
+/// `blocks` of an axis, as far as they go: what is left are the fewest subtrees that cover them.
+pub fn tree_fold(
+    reduction: Reduction,
+    parts: Vec<Array>,
+    first_block: u64,
+    blocks: u64,
+) -> Vec<(Node, Array)> {
+    let mut joined: Vec<(Node, Array)> = Vec::new();
+    for (i, part) in parts.into_iter().enumerate() {
+        joined.push((Node::leaf(first_block + i as u64).named(blocks), part));
+        while let [.., (left, _), (right, _)] = joined[..]
+            && left.level == right.level
+            && left.index % 2 == 0
+            && right.index == left.index + 1
+        {
+            let (_, right) = joined.pop().expect("the right half");
+            let (node, sum) = joined.last_mut().expect("the left half");
+            *node = Node { level: left.level + 1, index: left.index / 2 }.named(blocks);
+            combine_into(reduction, sum, &right);
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use axisgrad_collectives::collective::tree::cover;
+
+    use super::*;
+    use crate::array::kernels::{concat, sum};
+
+    fn rough(lanes: usize, width: usize) -> Array {
+        let value = |i: usize| ((i * 7919 % 1000) as f32 - 500.0) * 10f32.powi((i % 9) as i32 - 4);
+        Array::from_vec((0..lanes * width).map(value).collect(), [lanes, width])
+    }
+
+    #[test]
+    fn blocks_are_cut_at_fixed_positions() {
+        let cut = |lanes, first| block_ranges(lanes, first, 4).collect::<Vec<_>>();
+        assert_eq!(cut(10, 0), [0..4, 4..8, 8..10]);
+        assert_eq!(cut(5, 6), [0..2, 2..5]);
+        assert_eq!(cut(0, 6), []);
+    }
+
+    #[test]
+    fn a_block_is_its_lanes_one_after_the_other() {
+        let a = rough(7, 3000);
+        for view in
+            [a.clone(), a.slice(1, 0, 3000, 2), a.flip(0), a.permute(&[1, 0]).contiguous().permute(&[1, 0])]
+        {
+            let sums = block_sums(&view, 2, 4);
+            let rows: Vec<Vec<f32>> = (0..7).map(|i| view.index(0, i).to_vec()).collect();
+            for (sum, range) in sums.iter().zip([0..2, 2..6, 6..7]) {
+                let add = |x: Vec<f32>, y: &Vec<f32>| x.iter().zip(y).map(|(x, y)| x + y).collect();
+                let expected = rows[range.start + 1..range.end].iter().fold(rows[range.start].clone(), add);
+                assert_eq!(sum.to_vec::<f32>(), expected);
+            }
+        }
+        let largest = block_reduce(Reduction::Max, &Array::from([3i32, 9, 4, 1]), 0, 2);
+        assert_eq!(largest.iter().map(Array::item::<i32>).collect::<Vec<_>>(), [9, 4]);
+        assert_eq!(block_sums(&Array::zeros(crate::dtype::DType::F32, [3, 0]), 0, 2).len(), 2);
+    }
+
+    #[test]
+    fn any_owners_blocks_join_to_the_same_bits() {
+        let (a, blocks) = (rough(75, 5), 10);
+        let whole = tree_fold(Reduction::Sum, block_sums(&a, 0, 8), 0, blocks);
+        assert_eq!(whole.len(), 1);
+        for cut in 1..9u64 {
+            let at = cut as usize * 8;
+            let left = tree_fold(Reduction::Sum, block_sums(&a.slice(0, 0, at, 1), 0, 8), 0, blocks);
+            let right = tree_fold(Reduction::Sum, block_sums(&a.slice(0, at, 75, 1), at, 8), cut, blocks);
+            assert_eq!(left.iter().map(|(node, _)| *node).collect::<Vec<_>>(), cover(0..cut, blocks));
+            assert_eq!(right.iter().map(|(node, _)| *node).collect::<Vec<_>>(), cover(cut..blocks, blocks));
+            for (node, part) in left.iter().chain(&right) {
+                let range = node.range(blocks);
+                let lanes = a.slice(0, range.start as usize * 8, 75.min(range.end as usize * 8), 1);
+                let alone = block_sums(&lanes, 0, 8);
+                assert_eq!(tree_of(&alone), part.to_vec::<f32>());
+            }
+        }
+    }
+
+    /// The definition: the left half, as long as the largest power of two below the count, plus the right half.
+    fn tree_of(blocks: &[Array]) -> Vec<f32> {
+        let [only] = blocks else {
+            let (left, right) = blocks.split_at(blocks.len().next_power_of_two() / 2);
+            return tree_of(left).iter().zip(tree_of(right)).map(|(x, y)| x + y).collect();
+        };
+        only.to_vec()
+    }
+
+    #[test]
+    fn adding_in_place_needs_sole_ownership() {
+        let mut a = Array::from([1.0f32, 2.0]);
+        let (shared, at) = (a.clone(), a.as_slice::<f32>().as_ptr());
+        add_into(&mut a, &Array::from([1.0f32, 1.0]));
+        assert_eq!((a.to_vec::<f32>(), shared.to_vec::<f32>()), (vec![2.0, 3.0], vec![1.0, 2.0]));
+        let after = a.as_slice::<f32>().as_ptr();
+        add_into(&mut a, &Array::from(1.0f32).broadcast_to(&[2]));
+        assert_eq!(
+            (a.to_vec::<f32>(), a.as_slice::<f32>().as_ptr(), at != after),
+            (vec![3.0, 4.0], after, true)
+        );
+        let mut product = Array::from(2i32).broadcast_to(&[2]);
+        combine_into(Reduction::Prod, &mut product, &Array::from([5i32, 7]));
+        assert_eq!(sum(&concat(&[&product], 0), &[0]).item::<i32>(), 24);
+    }
+}
