@@ -1,4 +1,51 @@
-//! axisgrad
+//! axisgrad: train models on many workers, with named axes.
+//!
+//! Write the loss of **one example**, name the axis that examples lie along, and say at [`grad()`](grad()) whether
+//! that axis is reduced.
+
+extern crate self as axisgrad;
 
 pub mod array;
+mod bind;
+pub mod check;
+pub mod data;
 pub mod dtype;
+pub mod error;
+pub mod function;
+pub mod grad;
+pub mod nn;
+pub mod op;
+pub mod ops;
+pub mod optim;
+mod partial;
+pub mod random;
+pub mod report;
+mod tape;
+pub mod tensor;
+pub mod tree;
+pub mod types;
+pub mod vmap;
+pub mod worker;
+
+pub use array::Array;
+pub use axisgrad_derive::Tree;
+pub use dtype::DType;
+pub use error::{Error, ErrorKind, Result};
+pub use function::{A0, A1, A2, A3, A4, A5, A6, A7, Arg, Function};
+pub use grad::{grad, value_and_grad, vjp};
+pub use tensor::Tensor;
+pub use tree::Tree;
+pub use types::{Axis, AxisSet, TensorType};
+pub use vmap::vmap;
+pub use worker::{Mesh, MeshArgs, Worker};
+
+/// What a training program needs: `use axisgrad::prelude::*`.
+pub mod prelude {
+    pub use crate::ops::*;
+    pub use crate::random::Key;
+    pub use crate::worker::Bind;
+    pub use crate::{
+        A0, A1, A2, A3, A4, A5, A6, A7, Array, DType, Mesh, MeshArgs, Result, Tensor, Tree, Worker, grad,
+        value_and_grad, vjp, vmap,
+    };
+}

@@ -1,0 +1,146 @@
+//! The one door that every op goes through: infer the type, insert `pvary`, find the topmost tape, evaluate
+//! below it, record.
+
+use std::panic::Location;
+use std::rc::Rc;
+
+use smallvec::SmallVec;
+
+use crate::array::{Array, Dims};
+use crate::op::Op;
+use crate::tape::{Kind, Node, Tape};
+use crate::tensor::Tensor;
+use crate::types::{AxisSet, TensorType};
+use crate::error::violation;
+
+type Operands = SmallVec<[Tensor; 2]>;
+
+/// Applies `op`, at the caller's line.
+///
+/// # Panics
+/// If the operands break the op's rule, or belong to a function that has returned.
+#[track_caller]
+pub(crate) fn bind(op: impl Op, inputs: &[&Tensor]) -> Tensor {
+    bind_at(Rc::new(op), inputs, Location::caller())
+}
+
+/// Applies `op`; `site` is what errors and traces show.
+pub(crate) fn bind_at(op: Rc<dyn Op>, inputs: &[&Tensor], site: &'static Location<'static>) -> Tensor {
+    check(&*op, inputs, site);
+    let union = with_settled(union_of(op.name(), inputs, site), inputs);
+    let operands: Operands = inputs.iter().map(|x| vary(x, &union, site)).collect();
+    apply(op, operands, &union, site)
+}
+
+/// The arrays of operands that are on no tape, with the lane dims of all their axes, and those axes.
+pub(crate) fn operands(
+    op: &dyn Op,
+    inputs: &[&Tensor],
+    site: &'static Location<'static>,
+) -> (SmallVec<[Array; 2]>, AxisSet) {
+    let union = union_of(op.name(), inputs, site);
+    (inputs.iter().map(|x| vary(x, &union, site).array().clone()).collect(), union)
+}
+
+/// Infers, to fail before any work is done; `eval` need not check again.
+fn check(op: &dyn Op, inputs: &[&Tensor], site: &'static Location<'static>) {
+    let types: SmallVec<[&TensorType; 4]> = inputs.iter().map(|x| x.ty()).collect();
+    if let Err(rule) = op.infer(&types) {
+        violation(op.name(), &rule, inputs, site);
+    }
+}
+
+fn union_of(op: &str, inputs: &[&Tensor], site: &'static Location<'static>) -> AxisSet {
+    inputs.iter().fold(AxisSet::new(), |union, x| {
+        union.union(x.axes()).unwrap_or_else(|(a, b)| {
+            let rule = format!("`{}` has {} positions in one operand and {} in another", a.name(), a.size(), b.size());
+            violation(op, &rule, inputs, site)
+        })
+    })
+}
+
+/// Adds the axes over which one operand on a tape is settled and another is not: along these the operands differ
+/// in kind (one value; one value per position), so the former is varied. See [`Node::settled`].
+fn with_settled(mut union: AxisSet, inputs: &[&Tensor]) -> AxisSet {
+    let mut level: Operands = inputs.iter().map(|x| (*x).clone()).collect();
+    while let Some(tape) = top(&level) {
+        for axis in unsettled(&tape, &level).iter() {
+            union = union.with(axis).unwrap_or(union);
+        }
+        level.iter_mut().for_each(|x| *x = x.below(&tape));
+    }
+    union
+}
+
+fn unsettled(tape: &Tape, inputs: &[Tensor]) -> AxisSet {
+    let settled: SmallVec<[AxisSet; 2]> =
+        inputs.iter().filter_map(|x| x.on(tape)).map(|(node, _)| tape.settled(node)).collect();
+    let mixed = |axis: &_| !tape.reduces(axis) && settled.iter().any(|s| !s.contains(axis.name()));
+    settled.iter().fold(AxisSet::new(), |all, s| all.union(&s.filter(mixed)).unwrap_or(all))
+}
+
+/// The innermost tape that an operand is on.
+fn top(inputs: &[Tensor]) -> Option<Rc<Tape>> {
+    inputs.iter().filter_map(Tensor::tape).max_by_key(|tape| tape.id()).cloned()
+}
+
+/// Takes `x` to a value that varies over all of `axes`: communicates nothing, and is on the tape.
+pub(crate) fn vary(x: &Tensor, axes: &AxisSet, site: &'static Location<'static>) -> Tensor {
+    let missing = axes.minus(x.axes());
+    if missing.is_empty() {
+        return x.clone();
+    }
+    let Some(tape) = x.tape().cloned() else { return vary_ground(x, &missing) };
+    let (node, below) = x.on(&tape).expect("on its own tape");
+    tape.find_vary(node, &missing).unwrap_or_else(|| {
+        let output = vary(below, axes, site);
+        check_open("pvary", &tape, &[x], site);
+        tape.push_vary(node, missing, output, site)
+    })
+}
+
+/// The lane dims of a value that is the same along an axis have stride 0.
+fn vary_ground(x: &Tensor, missing: &AxisSet) -> Tensor {
+    let axes = x.axes().union(missing).expect("missing axes are new ones");
+    let expanded = axes.iter().enumerate().filter(|(_, axis)| missing.contains(axis.name()));
+    let array = expanded.fold(x.array().clone(), |array, (i, _)| array.expand_dims(i));
+    let dims: Dims = axes.lane_dims().into_iter().chain(x.dims().iter().copied()).collect();
+    Tensor::ground(array.broadcast_to(&dims), axes)
+}
+
+/// Evaluates below the topmost tape and records there; the operands all vary over `union`.
+fn apply(op: Rc<dyn Op>, inputs: Operands, union: &AxisSet, site: &'static Location<'static>) -> Tensor {
+    let Some(tape) = top(&inputs) else { return eval(&*op, &inputs, union) };
+    let nodes: SmallVec<[Option<usize>; 2]> = inputs.iter().map(|x| x.on(&tape).map(|(node, _)| node)).collect();
+    let values: Operands = inputs.iter().map(|x| x.below(&tape)).collect();
+    let output = apply(op.clone(), values.clone(), union, site);
+    if !output.dtype().is_inexact() {
+        return output;
+    }
+    check_open(op.name(), &tape, &inputs.iter().collect::<SmallVec<[_; 2]>>(), site);
+    let settled = settled_of(&*op, &tape, &nodes, union);
+    tape.push(Node { kind: Kind::Apply { op, inputs: nodes, values }, output, settled, site })
+}
+
+/// Settled is what all operands are, and what the op sums over.
+fn settled_of(op: &dyn Op, tape: &Tape, nodes: &[Option<usize>], union: &AxisSet) -> AxisSet {
+    let mut operands = nodes.iter().flatten().map(|&node| tape.settled(node));
+    let first = operands.next().expect("an operand on the tape");
+    let all = operands.fold(first, |all, one| all.filter(|axis| one.contains(axis.name())));
+    let result = op.axes(union);
+    let all = all.minus(&result);
+    all.union(&union.minus(&result)).unwrap_or(all)
+}
+
+fn eval(op: &dyn Op, inputs: &[Tensor], union: &AxisSet) -> Tensor {
+    let arrays: SmallVec<[_; 2]> = inputs.iter().map(|x| x.array().clone()).collect();
+    Tensor::ground(op.eval(&arrays, union), op.axes(union))
+}
+
+fn check_open(op: &str, tape: &Tape, inputs: &[&Tensor], site: &'static Location<'static>) {
+    if !tape.is_open() {
+        let rule = "an operand was saved inside a function under `grad` and used after it returned\n   help: return \
+                    it (has_aux), or take stop_gradient() of it before saving it";
+        violation(op, rule, inputs, site);
+    }
+}

@@ -1,0 +1,5 @@
+//! Feeding data: batches in an order that depends on a key alone. Written against the public interface only.
+
+mod batches;
+
+pub use batches::Batches;

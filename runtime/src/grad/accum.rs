@@ -1,0 +1,94 @@
+//! A cotangent in the making, and the buckets in which finished ones are summed over workers.
+
+use std::panic::Location;
+
+use crate::ops::add;
+use crate::partial::{PartialSum, Started};
+use crate::tensor::Tensor;
+
+type Site = &'static Location<'static>;
+
+/// What has flowed back to a value so far: a sum, and sums over axes that have not been done yet. Contributions
+/// add without communicating.
+#[derive(Default)]
+pub(crate) struct Accum {
+    sum: Option<Tensor>,
+    partials: Vec<PartialSum>,
+}
+
+impl Accum {
+    pub fn add(&mut self, ct: Tensor) {
+        self.sum = Some(match self.sum.take() {
+            Some(sum) => add(&sum, &ct),
+            None => ct,
+        });
+    }
+
+    /// Partial sums of one kind are added position by position, before the tree; others wait side by side.
+    pub fn add_partial(&mut self, partial: PartialSum) {
+        match self.partials.iter_mut().find(|known| known.adds_to(&partial)) {
+            Some(known) => known.add(partial),
+            None => self.partials.push(partial),
+        }
+    }
+
+    /// The whole cotangent: does the outstanding sums. `None` if nothing has flowed back.
+    pub fn finish(mut self, site: Site) -> Option<Tensor> {
+        for partial in std::mem::take(&mut self.partials) {
+            self.add(partial.finish(site));
+        }
+        self.sum
+    }
+}
+
+/// Bytes that a bucket may hold before it is launched: large enough to use the full bandwidth, small enough
+/// that the first of them travel while backward still runs.
+const BUCKET: usize = 4 << 20;
+
+/// Outstanding sums of final leaves. A bucket is launched, without waiting for it, when it is full; the order is
+/// that of the tape and so the same on every worker.
+#[derive(Default)]
+pub(crate) struct Buckets {
+    leaves: Vec<usize>,
+    sums: Vec<PartialSum>,
+    bytes: usize,
+    started: Vec<(Vec<usize>, Started)>,
+    site: Option<Site>,
+}
+
+impl Buckets {
+    /// Takes the outstanding sums of a leaf that is final.
+    pub fn add(&mut self, leaf: usize, accum: &mut Accum, site: Site) {
+        for partial in accum.partials.drain(..) {
+            if self.sums.first().is_some_and(|first| !first.travels_with(&partial)) {
+                self.launch();
+            }
+            self.bytes += partial.bytes();
+            self.leaves.push(leaf);
+            self.sums.push(partial);
+            self.site = Some(site);
+            if self.bytes >= BUCKET {
+                self.launch();
+            }
+        }
+    }
+
+    fn launch(&mut self) {
+        if let Some(site) = self.site.take() {
+            let sums = std::mem::take(&mut self.sums);
+            self.started.push((std::mem::take(&mut self.leaves), PartialSum::start(sums, site)));
+            self.bytes = 0;
+        }
+    }
+
+    /// Waits for all buckets and adds what they bring.
+    pub fn finish(mut self, mut cts: Vec<Accum>) -> Vec<Option<Tensor>> {
+        self.launch();
+        for (leaves, started) in self.started {
+            for (leaf, sum) in leaves.into_iter().zip(started.finish()) {
+                cts[leaf].add(sum);
+            }
+        }
+        cts.into_iter().map(|ct| ct.sum).collect()
+    }
+}

@@ -1,0 +1,214 @@
+//! The reverse sweep over a tape.
+//!
+//! The one place where `reduce_axes` acts is [`Sweep::pass_vary`]: the transpose of `pvary` sums the cotangent
+//! over the axes that are reduced, and leaves it per-example over the others. The sum stays *partial* — lanes
+//! summed, nothing communicated — until the value's last use has been passed.
+
+use std::panic::Location;
+use std::rc::Rc;
+
+use smallvec::SmallVec;
+
+use super::accum::{Accum, Buckets};
+use crate::bind::{bind_at, operands, vary};
+use crate::op::Op;
+use crate::ops::psum_of;
+use crate::partial::PartialSum;
+use crate::tape::{Kind, Node, Tape};
+use crate::tensor::Tensor;
+use crate::types::AxisSet;
+
+/// The cotangents of a tape's leaves, by node.
+pub(crate) struct Gradients(Vec<Option<Tensor>>);
+
+impl Gradients {
+    /// The cotangent of that leaf; `None` if nothing flowed back to it.
+    pub fn take(&mut self, node: usize) -> Option<Tensor> {
+        self.0[node].take()
+    }
+}
+
+/// The gradient of `output`, seeded with ones of its type: its sum over the axes that it varies over.
+pub(crate) fn gradient(tape: &Rc<Tape>, output: &Tensor, site: &'static Location<'static>) -> Gradients {
+    let seeds = output.on(tape).map(|(node, below)| (node, below.ones_like()));
+    pull_back(tape, tape.take_nodes(), seeds.into_iter().collect(), site)
+}
+
+/// Pulls the cotangents `seeds` of some nodes back to the leaves.
+pub(crate) fn pull_back(
+    tape: &Rc<Tape>,
+    nodes: Vec<Node>,
+    seeds: Vec<(usize, Tensor)>,
+    site: &'static Location<'static>,
+) -> Gradients {
+    let mut sweep = Sweep::new(tape, nodes);
+    for (node, ct) in seeds {
+        sweep.seed(node, ct, site);
+    }
+    sweep.run();
+    sweep.finish()
+}
+
+struct Sweep<'t> {
+    tape: &'t Tape,
+    nodes: Vec<Node>,
+    cts: Vec<Accum>,
+    /// How many later nodes use this one and have not been passed yet.
+    uses: Vec<u32>,
+    buckets: Buckets,
+}
+
+impl<'t> Sweep<'t> {
+    fn new(tape: &'t Tape, nodes: Vec<Node>) -> Self {
+        let mut uses = vec![0; nodes.len()];
+        for node in &nodes {
+            node.operands().for_each(|operand| uses[operand] += 1);
+        }
+        let cts = nodes.iter().map(|_| Accum::default()).collect();
+        Self { tape, nodes, cts, uses, buckets: Buckets::default() }
+    }
+
+    /// A cotangent that varies where the node does not is summed as a `pvary` would have it; one that does not
+    /// vary where the node does counts at every position.
+    fn seed(&mut self, node: usize, ct: Tensor, site: &'static Location<'static>) {
+        let extra = ct.axes().minus(self.nodes[node].output.axes());
+        let summed = self.summed(node, &extra);
+        let ct = if summed.is_empty() { ct } else { psum_of(&ct, &summed, site) };
+        self.cts[node].add(vary(&ct, self.nodes[node].output.axes(), site));
+    }
+
+    fn run(&mut self) {
+        for id in (0..self.nodes.len()).rev() {
+            if let Some(node) = self.nodes[id].take_computed() {
+                let site = self.nodes[id].site;
+                if let Some(ct) = std::mem::take(&mut self.cts[id]).finish(site) {
+                    self.pass(&node, ct, id);
+                }
+                node.operands().for_each(|operand| self.release(operand));
+            } else if self.uses[id] == 0 {
+                self.buckets.add(id, &mut self.cts[id], self.nodes[id].site);
+            }
+        }
+    }
+
+    fn pass(&mut self, kind: &Kind, ct: Tensor, id: usize) {
+        let site = self.nodes[id].site;
+        match kind {
+            Kind::Leaf => unreachable!("leaves are not passed"),
+            Kind::Vary { of, axes } => self.pass_vary(*of, axes, ct, site),
+            Kind::Apply { op, inputs, values } => {
+                let output = self.nodes[id].output.clone();
+                for (wrt, input) in inputs.iter().enumerate() {
+                    if let Some(input) = *input {
+                        self.pass_operand(&**op, (wrt, input), &ct, values, &output, site);
+                    }
+                }
+            }
+        }
+    }
+
+    /// `pvary` transposes to `psum` over the axes that are reduced, and to nothing over the others.
+    fn pass_vary(&mut self, of: usize, axes: &AxisSet, ct: Tensor, site: &'static Location<'static>) {
+        let summed = self.summed(of, axes);
+        if summed.is_empty() {
+            self.cts[of].add(ct);
+        } else if ct.tape().is_some() {
+            self.cts[of].add(psum_of(&ct, &summed, site));
+        } else {
+            self.cts[of].add_partial(PartialSum::of_lanes(&ct, &summed));
+        }
+    }
+
+    fn pass_operand(
+        &mut self,
+        op: &dyn Op,
+        (wrt, input): (usize, usize),
+        ct: &Tensor,
+        values: &SmallVec<[Tensor; 2]>,
+        output: &Tensor,
+        site: &'static Location<'static>,
+    ) {
+        if self.pass_fused(op, (wrt, input), ct, values, site) {
+            return;
+        }
+        let Some(result) = op.vjp(wrt, ct, values, output) else { return };
+        let (wanted, name) = (values[wrt].ty(), op.name());
+        assert!(
+            result.dtype() == wanted.dtype && result.dims() == &wanted.dims[..],
+            "{name}: its vjp for operand {wrt} is {}, and the operand {wanted}",
+            result.ty()
+        );
+        self.cts[input].add(vary(&result, &wanted.axes, site));
+    }
+
+    /// The contraction hook: where the operand was varied and its cotangent will be summed, an op may sum it
+    /// while computing it. The `pvary` is stepped over.
+    fn pass_fused(
+        &mut self,
+        op: &dyn Op,
+        (wrt, input): (usize, usize),
+        ct: &Tensor,
+        values: &SmallVec<[Tensor; 2]>,
+        site: &'static Location<'static>,
+    ) -> bool {
+        let Kind::Vary { of, ref axes } = self.nodes[input].kind else { return false };
+        let summed = self.summed(of, axes);
+        if summed.is_empty() {
+            return false;
+        }
+        let Some(fused) = op.vjp_psum(wrt, ct, values, &summed) else { return false };
+        let refs: SmallVec<[&Tensor; 2]> = fused.inputs.iter().collect();
+        if refs.iter().any(|x| x.tape().is_some()) {
+            self.cts[of].add(bind_at(fused.op, &refs, site));
+        } else {
+            let (inputs, union) = operands(&*fused.op, &refs, site);
+            let joined = self.uses[input] == 1;
+            self.cts[of].add_partial(PartialSum::of(&*fused.op, &inputs, &union, joined));
+        }
+        true
+    }
+
+    /// Notes that one use of `node` has been passed; a leaf whose last use that was is final.
+    fn release(&mut self, node: usize) {
+        self.uses[node] -= 1;
+        if self.uses[node] == 0 && matches!(self.nodes[node].kind, Kind::Leaf) {
+            self.buckets.add(node, &mut self.cts[node], self.nodes[node].site);
+        }
+    }
+
+    /// Of `axes`, those over which the cotangent of `node` is summed.
+    fn summed(&self, node: usize, axes: &AxisSet) -> AxisSet {
+        let settled = &self.nodes[node].settled;
+        axes.filter(|axis| self.tape.reduces(axis) || settled.contains(axis.name()))
+    }
+
+    fn finish(self) -> Gradients {
+        Gradients(self.buckets.finish(self.cts))
+    }
+}
+
+impl Node {
+    /// The nodes that it was made of.
+    fn operands(&self) -> impl Iterator<Item = usize> + '_ {
+        self.kind.operands()
+    }
+
+    /// Takes out how it was made, which drops the saved primals when backward has passed; `None` for a leaf.
+    fn take_computed(&mut self) -> Option<Kind> {
+        match self.kind {
+            Kind::Leaf => None,
+            _ => Some(std::mem::replace(&mut self.kind, Kind::Leaf)),
+        }
+    }
+}
+
+impl Kind {
+    fn operands(&self) -> impl Iterator<Item = usize> + '_ {
+        let (of, inputs): (Option<usize>, &[Option<usize>]) = match self {
+            Kind::Leaf => (None, &[]),
+            Kind::Vary { of, .. } => (Some(*of), &[]),
+            Kind::Apply { inputs, .. } => (None, inputs),
+        };
+        of.into_iter().chain(inputs.iter().flatten().copied())
+    }
+}

@@ -1,0 +1,103 @@
+//! What `grad` demands of its arguments and of the function's result.
+
+use std::panic::Location;
+
+use crate::error::violation;
+use crate::tape::Tape;
+use crate::tensor::Tensor;
+use crate::tree::{Path, Tree};
+use crate::types::AxisSet;
+
+type Site = &'static Location<'static>;
+
+/// An argument cannot be differentiated twice at once.
+pub fn positions(positions: &[usize], site: Site) {
+    for (i, position) in positions.iter().enumerate() {
+        if positions[..i].contains(position) {
+            violation("grad", &format!("argument {position} is in argnums twice"), &[], site);
+        }
+    }
+}
+
+/// A name in `reduce_axes` twice is a slip, not a wish.
+pub fn names(names: &[String], site: Site) {
+    for (i, name) in names.iter().enumerate() {
+        if names[..i].contains(name) {
+            violation("grad", &format!("`{name}` is in reduce_axes twice"), &[], site);
+        }
+    }
+}
+
+/// Every leaf must be a number that can be moved a little.
+pub fn inputs(chosen: &impl Tree, holomorphic: bool, allow_int: bool, site: Site) {
+    chosen.visit(&Path::ROOT, &mut |path, leaf| {
+        let dtype = leaf.dtype();
+        if holomorphic && !dtype.is_complex() {
+            let rule = format!("holomorphic needs complex inputs, and {} is {dtype}", named(path));
+            violation("grad", &rule, &[leaf], site);
+        }
+        if !dtype.is_inexact() && !allow_int {
+            let rule = format!(
+                "an input must be float or complex, and {} is {dtype}\n   help: .allow_int() gives it a float0 \
+                 gradient; or convert it with cast()",
+                named(path)
+            );
+            violation("grad", &rule, &[leaf], site);
+        }
+    });
+}
+
+fn named(path: &Path<'_>) -> String {
+    let path = path.to_string();
+    if path.is_empty() { "it".to_owned() } else { format!("`{path}`") }
+}
+
+/// The result must be one number per position.
+pub fn output(output: &Tensor, holomorphic: bool, site: Site) {
+    let dtype = output.dtype();
+    let rule = if output.ndim() != 0 {
+        "the function must return a scalar, dims []\n   help: sum() it, index it, or use vjp".to_owned()
+    } else if holomorphic && !dtype.is_complex() {
+        format!("holomorphic needs a complex result, and it is {dtype}")
+    } else if !holomorphic && dtype.is_complex() {
+        "the result must be real, and it is complex\n   help: .holomorphic() for a holomorphic function; real() \
+         or abs() of the result; or use vjp"
+            .to_owned()
+    } else if !dtype.is_inexact() {
+        format!("the result must be float, and it is {dtype}\n   help: convert it with cast(), or use vjp")
+    } else {
+        return;
+    };
+    violation("grad", &rule, &[output], site);
+}
+
+/// The names of the axes that arguments and values on the tape vary over.
+pub fn axes_seen(tape: &Tape, args: &impl Tree) -> Vec<String> {
+    let mut seen = Vec::new();
+    args.visit(&Path::ROOT, &mut |_, leaf| note_axes(&mut seen, leaf.axes()));
+    tape.axes_seen(&mut |axes| note_axes(&mut seen, axes));
+    seen
+}
+
+/// Adds the names of `axes`.
+pub fn note_axes(seen: &mut Vec<String>, axes: &AxisSet) {
+    for axis in axes.iter() {
+        if !seen.iter().any(|name| name == axis.name()) {
+            seen.push(axis.name().to_owned());
+        }
+    }
+}
+
+/// A name that nothing varies over is a slip that would leave a sum undone somewhere else.
+pub fn reduced_axes_exist(tape: &Tape, seen: Vec<String>, site: Site) {
+    let Some(missing) = tape.reduce_axes().find(|name| !seen.iter().any(|other| other == name)) else { return };
+    let there = match &seen[..] {
+        [] => "no axis".to_owned(),
+        names => format!("`{}`", names.join("`, `")),
+    };
+    let rule = format!(
+        "nothing in the function varies over `{missing}`, which is in reduce_axes\n   values there vary over: \
+         {there}\n   help: bind data to it with worker.unstack(&x, \"{missing}\"), or drop the name"
+    );
+    violation("grad", &rule, &[], site);
+}

@@ -1,0 +1,29 @@
+//! Stochastic gradient descent.
+
+use std::panic::Location;
+
+use super::check::gradient_fits;
+use crate::Tree;
+
+/// Steps of `rate` against the gradient.
+#[derive(Clone, Copy, Debug)]
+pub struct Sgd {
+    rate: f64,
+}
+
+/// Stochastic gradient descent with a constant rate.
+pub fn sgd(rate: f64) -> Sgd {
+    Sgd { rate }
+}
+
+impl Sgd {
+    /// Moves the model one step against the gradient.
+    ///
+    /// # Panics
+    /// If the gradient does not have the model's structure and types.
+    #[track_caller]
+    pub fn update<M: Tree>(&self, model: &mut M, gradient: &M) {
+        gradient_fits("sgd", model, gradient, Location::caller());
+        *model = model.zip_leaves(gradient, |_, parameter, gradient| parameter - &(gradient * self.rate));
+    }
+}

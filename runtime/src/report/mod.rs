@@ -1,0 +1,9 @@
+//! What a training program shows a person: progress, log lines, and the hash of a result.
+
+mod hash;
+mod log;
+mod progress;
+
+pub use hash::hash;
+pub use log::log_to_stderr;
+pub use progress::Progress;

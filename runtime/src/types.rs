@@ -1,0 +1,262 @@
+//! Axes and types: what a tensor is, position by position, and what it varies over.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use axisgrad_collectives::Group;
+use smallvec::SmallVec;
+
+use crate::array::Dims;
+use crate::dtype::DType;
+
+/// A named axis as one worker sees it: its name and size, the positions that are this worker's lanes, and the
+/// group of workers that hold the others. Cheap to clone.
+#[derive(Clone)]
+pub struct Axis(Arc<AxisData>);
+
+struct AxisData {
+    name: Arc<str>,
+    size: usize,
+    lanes: Range<usize>,
+    block: usize,
+    place: Place,
+}
+
+/// Where an axis comes from, which also orders the axes of a tensor.
+enum Place {
+    /// An axis of the mesh: its number there, and its workers.
+    Mesh(usize, Group),
+    /// An axis that exists on this worker's lanes only, since the moment `birth` (see [`crate::tape::moment`]).
+    Lanes { birth: u64 },
+}
+
+impl Axis {
+    /// An axis of the mesh; `lanes` are the positions that this worker holds.
+    pub(crate) fn on_mesh(number: usize, group: Group, size: usize, lanes: Range<usize>, block: usize) -> Self {
+        let name = group.name().into();
+        Self(Arc::new(AxisData { name, size, lanes, block, place: Place::Mesh(number, group) }))
+    }
+
+    /// An axis whose positions are all lanes of every worker.
+    pub(crate) fn on_lanes(name: &str, size: usize, birth: u64) -> Self {
+        let place = Place::Lanes { birth };
+        Self(Arc::new(AxisData { name: name.into(), size, lanes: 0..size, block: Self::BLOCK, place }))
+    }
+
+    /// Positions in one block of a reduction on lanes alone.
+    const BLOCK: usize = 32;
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// How many positions there are, over all workers.
+    pub fn size(&self) -> usize {
+        self.0.size
+    }
+
+    /// The positions that this worker holds.
+    pub fn lanes(&self) -> Range<usize> {
+        self.0.lanes.clone()
+    }
+
+    /// How many consecutive positions are reduced together before the tree joins them.
+    pub fn block(&self) -> usize {
+        self.0.block
+    }
+
+    /// The blocks of the whole axis: the leaves of its reduction tree.
+    pub(crate) fn leaves(&self) -> u64 {
+        self.0.size.div_ceil(self.0.block) as u64
+    }
+
+    /// The workers along the axis; `None` for an axis that is on lanes alone.
+    pub fn group(&self) -> Option<&Group> {
+        match &self.0.place {
+            Place::Mesh(_, group) => Some(group),
+            Place::Lanes { .. } => None,
+        }
+    }
+
+    /// Whether the axis came to be after `moment`: mesh axes are always there.
+    pub(crate) fn born_after(&self, moment: u64) -> bool {
+        matches!(self.0.place, Place::Lanes { birth } if birth > moment)
+    }
+
+    /// Mesh axes in mesh order, then the others by name: the order of the lane dims in storage, the same on
+    /// every worker.
+    fn order(&self, other: &Self) -> Ordering {
+        let number = |axis: &Self| match &axis.0.place {
+            Place::Mesh(number, _) => *number,
+            Place::Lanes { .. } => usize::MAX,
+        };
+        number(self).cmp(&number(other)).then_with(|| self.0.name.cmp(&other.0.name))
+    }
+
+    /// Of two descriptions of one axis, the older.
+    fn elder<'a>(&'a self, other: &'a Self) -> &'a Self {
+        match (&self.0.place, &other.0.place) {
+            (Place::Lanes { birth: a }, Place::Lanes { birth: b }) if b < a => other,
+            _ => self,
+        }
+    }
+}
+
+impl PartialEq for Axis {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || self.order(other) == Ordering::Equal
+                && self.0.size == other.0.size
+                && self.0.lanes == other.0.lanes
+    }
+}
+
+impl fmt::Debug for Axis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name(), self.size())
+    }
+}
+
+/// The axes that a value varies over, in storage order.
+#[derive(Clone, Default, PartialEq)]
+pub struct AxisSet(SmallVec<[Axis; 2]>);
+
+impl AxisSet {
+    /// No axis: an invariant value.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether there is no axis.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many axes there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The axes, in storage order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Axis> {
+        self.0.iter()
+    }
+
+    /// The axis of that name.
+    pub fn get(&self, name: &str) -> Option<&Axis> {
+        self.0.iter().find(|axis| axis.name() == name)
+    }
+
+    /// Where the axis of that name stands among the lane dims.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|axis| axis.name() == name)
+    }
+
+    /// Whether an axis of that name is there.
+    pub fn contains(&self, name: &str) -> bool {
+        self.position(name).is_some()
+    }
+
+    /// This worker's lanes along each axis: the leading dims in storage.
+    pub fn lane_dims(&self) -> Dims {
+        self.0.iter().map(|axis| axis.lanes().len()).collect()
+    }
+
+    /// The set with `axis` in it.
+    ///
+    /// # Errors
+    /// The other axis of that name, if it is of another size.
+    pub fn with(&self, axis: &Axis) -> Result<Self, Axis> {
+        let mut set = self.clone();
+        match self.position(axis.name()) {
+            Some(i) if self.0[i] == *axis => set.0[i] = self.0[i].elder(axis).clone(),
+            Some(i) => return Err(self.0[i].clone()),
+            None => {
+                let at = self.0.partition_point(|a| a.order(axis) == Ordering::Less);
+                set.0.insert(at, axis.clone());
+            }
+        }
+        Ok(set)
+    }
+
+    /// All axes of either.
+    ///
+    /// # Errors
+    /// Two axes of one name that differ in size.
+    pub fn union(&self, other: &Self) -> Result<Self, (Axis, Axis)> {
+        if other.0.iter().all(|b| self.0.iter().any(|a| Arc::ptr_eq(&a.0, &b.0))) {
+            return Ok(self.clone());
+        }
+        other.iter().try_fold(self.clone(), |set, axis| set.with(axis).map_err(|old| (old, axis.clone())))
+    }
+
+    /// The axes for which `keep` holds.
+    pub fn filter(&self, mut keep: impl FnMut(&Axis) -> bool) -> Self {
+        Self(self.0.iter().filter(|axis| keep(axis)).cloned().collect())
+    }
+
+    /// The axes that are not in `other`.
+    pub fn minus(&self, other: &Self) -> Self {
+        self.filter(|axis| !other.contains(axis.name()))
+    }
+}
+
+impl fmt::Display for AxisSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let names: SmallVec<[&str; 2]> = self.iter().map(Axis::name).collect();
+        write!(f, "{{{}}}", names.join(","))
+    }
+}
+
+impl fmt::Debug for AxisSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `f32[784,10]{batch}`: dtype, positional dims, and the axes that the value varies over.
+#[derive(Clone, PartialEq)]
+pub struct TensorType {
+    /// The type of an element.
+    pub dtype: DType,
+    /// The positional dims: what a program written for one position sees.
+    pub dims: Dims,
+    /// The axes it varies over; along all others it is invariant.
+    pub axes: AxisSet,
+}
+
+impl TensorType {
+    /// Elements at one position.
+    pub fn len(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// Whether a position holds no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of positional dims.
+    pub fn ndim(&self) -> usize {
+        self.dims.len()
+    }
+}
+
+impl fmt::Display for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dims: SmallVec<[String; 6]> = self.dims.iter().map(usize::to_string).collect();
+        write!(f, "{}[{}]{}", self.dtype, dims.join(","), self.axes)
+    }
+}
+
+impl fmt::Debug for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,101 @@
+//! What a worker does with tensors: it binds the dims of host arrays to the mesh's axes.
+
+use std::panic::Location;
+
+use axisgrad_collectives::axis::share;
+use axisgrad_collectives::interrupt;
+
+use crate::error::violation;
+use crate::ops::gather::unstack_at;
+use crate::ops::{axis_index::index_along, reshape, take};
+use crate::random::Key;
+use crate::tensor::Tensor;
+use crate::types::Axis;
+
+pub use axisgrad_collectives::{Mesh, MeshArgs, Worker};
+
+/// Binding tensors to the axes of the mesh that a [`Worker`] is part of.
+pub trait Bind {
+    /// The axis `name` of the mesh with `size` positions, as this worker sees it. Positions are shared out in
+    /// whole blocks; what is left over is legal, and so is a worker with no position.
+    ///
+    /// # Panics
+    /// If the mesh has no axis of that name.
+    fn axis(&self, name: &str, size: usize) -> Axis;
+
+    /// One row per position of the axis `name`: this worker takes its own rows of dim 0.
+    ///
+    /// `T[n,..]{..} -> T[..]{name}`; every worker passes the same `x`. See [`gather`](crate::ops::gather()) for
+    /// the way back.
+    ///
+    /// # Panics
+    /// If the mesh has no axis of that name, or `x` has no dims or varies over it already.
+    fn unstack(&self, x: &Tensor, name: &str) -> Tensor;
+
+    /// Cuts dim `dim` into one chunk for each worker along the axis `name`, so that the axis has as many
+    /// positions as it has workers.
+    ///
+    /// `T[..,w·n,..]{..} -> T[..,n,..]{name}`
+    ///
+    /// # Panics
+    /// If the mesh has no axis of that name, there is no such dim, or it does not divide.
+    fn split(&self, x: &Tensor, dim: isize, name: &str) -> Tensor;
+
+    /// A random key, the same on every worker.
+    fn key(&self, seed: i64) -> Key;
+}
+
+impl Bind for Worker {
+    #[track_caller]
+    fn axis(&self, name: &str, size: usize) -> Axis {
+        let names: Vec<&str> = self.axes().iter().map(|(name, _)| &**name).collect();
+        let Some(number) = names.iter().position(|other| *other == name) else {
+            let rule = format!("the mesh has no axis `{name}`; it has `{}`", names.join("`, `"));
+            violation("axis", &rule, &[], Location::caller());
+        };
+        let group = self.group(&[name]).unwrap_or_else(|error| interrupt(error));
+        let block = block_of(size, self.block() as usize);
+        let lanes = share(size as u64, block as u64, group.size(), group.index());
+        Axis::on_mesh(number, group, size, lanes.start as usize..lanes.end as usize, block)
+    }
+
+    #[track_caller]
+    fn unstack(&self, x: &Tensor, name: &str) -> Tensor {
+        if x.ndim() == 0 {
+            violation("unstack", "a scalar has no rows", &[x], Location::caller());
+        }
+        let axis = self.axis(name, x.dims()[0]);
+        if x.tape().is_some() {
+            // An argument under `grad` counts as one value per position, of which each takes a row.
+            return take(x, &index_along(&axis), 0);
+        }
+        unstack_at(x, &axis, 0, Location::caller())
+    }
+
+    #[track_caller]
+    fn split(&self, x: &Tensor, dim: isize, name: &str) -> Tensor {
+        let dim = x.dim_index("split", dim);
+        let workers = self.axis(name, 1).group().expect("an axis of the mesh").size();
+        if !x.dims()[dim].is_multiple_of(workers) {
+            let rule = format!("dim {dim} does not divide among the {workers} workers of `{name}`");
+            violation("split", &rule, &[x], Location::caller());
+        }
+        let mut dims: Vec<isize> = x.dims().iter().map(|&n| n as isize).collect();
+        dims[dim] /= workers as isize;
+        dims.insert(dim, workers as isize);
+        let mut order: Vec<isize> = (0..dims.len() as isize).filter(|&d| d != dim as isize).collect();
+        order.insert(0, dim as isize);
+        self.unstack(&reshape(x, &dims).permute(&order), name)
+    }
+
+    fn key(&self, seed: i64) -> Key {
+        Key::new(seed)
+    }
+}
+
+/// Positions in a block: at most the mesh's, and few enough that eight workers have something to do. It depends
+/// on the axis's size alone, and so do the bits of a reduction.
+fn block_of(size: usize, most: usize) -> usize {
+    let eighth = (size / 8).max(1);
+    most.min(1 << eighth.ilog2())
+}
