@@ -150,7 +150,7 @@ macro_rules! arity {
 }
 
 macro_rules! select {
-    ($n:literal $chosen:ident: $($name:ident),+) => {
+    ($n:tt $chosen:ident: $($name:ident),+) => {
         impl<$($name: Tree),+> Select<($($name,)+)> for Arg<$n> {
             type Selected = $chosen;
             fn positions() -> Vec<usize> {

@@ -8,7 +8,7 @@
 //! # let _ = noise;
 //! ```
 
-mod erf_inv;
+pub mod erf_inv;
 pub mod threefry;
 
 use std::ops::Range;
