@@ -6,6 +6,7 @@
 
 use std::panic::Location;
 
+use axisgrad_collectives::collective::tree;
 use axisgrad_collectives::{Buffer, Call, Group, Node, Partial, Pending, Reduction, interrupt};
 
 use crate::array::kernels::add_into;
@@ -111,19 +112,7 @@ impl PartialSum {
 
 /// Joins siblings of the tree over `leaves` blocks as far as they are there.
 pub(crate) fn join(parts: Vec<(Node, Array)>, leaves: u64) -> Vec<(Node, Array)> {
-    let mut joined: Vec<(Node, Array)> = Vec::new();
-    for (node, part) in parts {
-        joined.push((node.named(leaves), part));
-        while let [.., (left, _), (right, _)] = &joined[..]
-            && left.is_left_of(*right)
-        {
-            let (_, right) = joined.pop().expect("the right sibling");
-            let (node, left) = joined.last_mut().expect("the left sibling");
-            *node = node.parent().named(leaves);
-            add_into(left, &right);
-        }
-    }
-    joined
+    tree::join(parts, leaves, |left, right| add_into(left, &right))
 }
 
 /// One message for all of them: at each node of the tree, the sums side by side.

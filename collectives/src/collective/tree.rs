@@ -89,6 +89,28 @@ pub fn cover(range: Range<u64>, leaves: u64) -> Vec<Node> {
     nodes
 }
 
+/// Joins the values of subtrees, given in order, as far as they are siblings; `combine` adds the right one to the
+/// left one.
+pub fn join<X>(
+    parts: impl IntoIterator<Item = (Node, X)>,
+    leaves: u64,
+    mut combine: impl FnMut(&mut X, X),
+) -> Vec<(Node, X)> {
+    let mut joined: Vec<(Node, X)> = Vec::new();
+    for (node, part) in parts {
+        joined.push((node.named(leaves), part));
+        while let [.., (left, _), (right, _)] = &joined[..]
+            && left.is_left_of(*right)
+        {
+            let (_, right) = joined.pop().expect("the right sibling");
+            let (node, left) = joined.last_mut().expect("the left sibling");
+            *node = node.parent().named(leaves);
+            combine(left, right);
+        }
+    }
+    joined
+}
+
 /// How to join a set of subtrees as far as they go.
 pub(crate) struct Plan {
     /// The subtrees that are left, in order, each with the moves that make it.
@@ -111,30 +133,21 @@ impl Plan {
     pub(crate) fn new(nodes: &[Node], leaves: u64) -> Result<Self> {
         let mut order: Vec<usize> = (0..nodes.len()).collect();
         order.sort_by_key(|&i| nodes[i].range(leaves).start);
-        let mut plan = Self { roots: Vec::new() };
         let mut end = 0;
+        let mut inputs = Vec::with_capacity(nodes.len());
         for i in order {
             let range = nodes[i].range(leaves);
             if range.is_empty() || range.start < end {
                 return Err(bad_leaves(nodes[i], leaves));
             }
             end = range.end;
-            plan.push(nodes[i].named(leaves), i, leaves);
+            inputs.push((nodes[i], vec![Move::Input(i)]));
         }
-        Ok(plan)
-    }
-
-    fn push(&mut self, node: Node, input: usize, leaves: u64) {
-        self.roots.push((node, vec![Move::Input(input)]));
-        while let [.., (left, _), (right, _)] = &self.roots[..]
-            && left.is_left_of(*right)
-        {
-            let (_, moves) = self.roots.pop().expect("right");
-            let (node, all) = self.roots.last_mut().expect("left");
-            *node = node.parent().named(leaves);
-            all.extend(moves);
-            all.push(Move::Join);
-        }
+        let roots = join(inputs, leaves, |left, right| {
+            left.extend(right);
+            left.push(Move::Join);
+        });
+        Ok(Self { roots })
     }
 
     /// The subtrees that are left.
