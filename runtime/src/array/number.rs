@@ -1,0 +1,235 @@
+//! What kernels compute with numbers, where Rust's types have no common name for it.
+
+use num_complex::Complex;
+
+use crate::dtype::Scalar;
+
+/// A number: integers wrap, as in two's complement.
+pub trait Number: Scalar {
+    /// What its size is measured in: the type of a complex number's parts.
+    type Size: Scalar;
+
+    /// The difference.
+    fn minus(self, other: Self) -> Self;
+
+    /// The number on the other side of zero.
+    fn negative(self) -> Self;
+
+    /// The distance from zero; of the smallest integer, itself.
+    fn size(self) -> Self::Size;
+
+    /// A static power, by repeated squaring; a negative one is the reciprocal's (of an integer, 0 unless it is 1
+    /// or -1).
+    fn power(self, n: i32) -> Self {
+        let (mut square, mut product) = (self, Self::ONE);
+        let mut rest = n.unsigned_abs();
+        while rest > 0 {
+            if rest & 1 == 1 {
+                product = product.times(square);
+            }
+            square = square.times(square);
+            rest >>= 1;
+        }
+        if n < 0 { product.inverse() } else { product }
+    }
+
+    /// One over it.
+    fn inverse(self) -> Self;
+}
+
+/// A real number.
+pub trait Ordered: Number + PartialOrd {
+    /// -1, 0 or 1; of NaN, NaN.
+    fn signum_or_zero(self) -> Self;
+
+    /// The remainder of a division, with the sign of the divisor; of an integer by 0, 0.
+    fn modulo(self, divisor: Self) -> Self;
+}
+
+/// A float or complex number.
+pub trait Inexact: Number {
+    /// *e^x* - 1, exact near 0.
+    fn exp_minus_one(self) -> Self;
+
+    /// log(1 + *x*), exact near 0.
+    fn log_one_plus(self) -> Self;
+
+    /// *x^y*.
+    fn to_the(self, exponent: Self) -> Self;
+}
+
+macro_rules! floats {
+    ($($t:ident),*) => {$(
+        impl Number for $t {
+            type Size = $t;
+            #[inline]
+            fn minus(self, other: Self) -> Self {
+                self - other
+            }
+            #[inline]
+            fn negative(self) -> Self {
+                -self
+            }
+            #[inline]
+            fn size(self) -> $t {
+                self.abs()
+            }
+            #[inline]
+            fn inverse(self) -> Self {
+                1.0 / self
+            }
+        }
+
+        impl Ordered for $t {
+            #[inline]
+            fn signum_or_zero(self) -> Self {
+                if self > 0.0 { 1.0 } else if self < 0.0 { -1.0 } else { self }
+            }
+            #[inline]
+            fn modulo(self, divisor: Self) -> Self {
+                let rest = self % divisor;
+                if rest != 0.0 && (rest < 0.0) != (divisor < 0.0) { rest + divisor } else { rest }
+            }
+        }
+
+        impl Inexact for $t {
+            #[inline]
+            fn exp_minus_one(self) -> Self {
+                self.exp_m1()
+            }
+            #[inline]
+            fn log_one_plus(self) -> Self {
+                self.ln_1p()
+            }
+            #[inline]
+            fn to_the(self, exponent: Self) -> Self {
+                self.powf(exponent)
+            }
+        }
+
+        impl Number for Complex<$t> {
+            type Size = $t;
+            #[inline]
+            fn minus(self, other: Self) -> Self {
+                self - other
+            }
+            #[inline]
+            fn negative(self) -> Self {
+                -self
+            }
+            #[inline]
+            fn size(self) -> $t {
+                self.norm()
+            }
+            #[inline]
+            fn inverse(self) -> Self {
+                self.inv()
+            }
+        }
+
+        impl Inexact for Complex<$t> {
+            #[inline]
+            fn exp_minus_one(self) -> Self {
+                let half = (0.5 * self.im).sin();
+                let re = self.re.exp_m1() * self.im.cos() - 2.0 * half * half;
+                Complex::new(re, self.re.exp() * self.im.sin())
+            }
+            #[inline]
+            fn log_one_plus(self) -> Self {
+                let size = 0.5 * (self.re * (self.re + 2.0) + self.im * self.im).ln_1p();
+                Complex::new(size, self.im.atan2(1.0 + self.re))
+            }
+            #[inline]
+            fn to_the(self, exponent: Self) -> Self {
+                self.powc(exponent)
+            }
+        }
+    )*};
+}
+floats!(f32, f64);
+
+macro_rules! integers {
+    ($($t:ident: $abs:expr, $signum:expr);*) => {$(
+        impl Number for $t {
+            type Size = $t;
+            #[inline]
+            fn minus(self, other: Self) -> Self {
+                self.wrapping_sub(other)
+            }
+            #[inline]
+            fn negative(self) -> Self {
+                self.wrapping_neg()
+            }
+            #[inline]
+            fn size(self) -> $t {
+                ($abs)(self)
+            }
+            #[inline]
+            fn inverse(self) -> Self {
+                if self == 0 { 0 } else { 1 / self }
+            }
+        }
+
+        impl Ordered for $t {
+            #[inline]
+            fn signum_or_zero(self) -> Self {
+                ($signum)(self)
+            }
+            #[inline]
+            fn modulo(self, divisor: Self) -> Self {
+                if divisor == 0 {
+                    return 0;
+                }
+                let rest = self.wrapping_rem(divisor);
+                #[allow(unused_comparisons)]
+                let other_sign = rest != 0 && (rest < 0) != (divisor < 0);
+                if other_sign { rest.wrapping_add(divisor) } else { rest }
+            }
+        }
+    )*};
+}
+integers!(
+    i32: i32::wrapping_abs, i32::signum;
+    i64: i64::wrapping_abs, i64::signum;
+    u8: |x| x, |x: u8| x.min(1)
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn powers_multiply() {
+        assert_eq!((2.0f64.power(10), 2.0f64.power(-2), 0.0f64.power(0)), (1024.0, 0.25, 1.0));
+        assert_eq!((3i32.power(3), 2i32.power(-1), (-1i64).power(-3), 16u8.power(2)), (27, 0, -1, 0));
+        assert_eq!(Complex::new(0.0f32, 1.0).power(2), Complex::new(-1.0, 0.0));
+    }
+
+    #[test]
+    fn remainders_have_the_sign_of_the_divisor() {
+        for (a, b, rest) in [(7, 3, 1), (-7, 3, 2), (7, -3, -2), (-7, -3, -1), (6, -3, 0), (5, 0, 0), (i32::MIN, -1, 0)] {
+            assert_eq!(a.modulo(b), rest);
+            if b != 0 {
+                assert_eq!(f64::from(a).modulo(f64::from(b)), f64::from(rest));
+            }
+        }
+        assert!(1.0f32.modulo(0.0).is_nan());
+    }
+
+    #[test]
+    fn functions_near_zero_keep_their_digits() {
+        let z = Complex::new(3e-9f64, -2e-9);
+        assert!((z.exp_minus_one() - z - z * z / 2.0).norm() < 1e-24);
+        assert!((z.log_one_plus() - z + z * z / 2.0).norm() < 1e-24);
+        let z = Complex::new(0.3f64, -1.2);
+        assert!((z.exp_minus_one() - (z.exp() - 1.0)).norm() < 1e-15);
+        assert!((z.log_one_plus() - (z + 1.0).ln()).norm() < 1e-15);
+    }
+
+    #[test]
+    fn signs() {
+        assert_eq!((0.0f32.signum_or_zero(), (-2.5f64).signum_or_zero(), 7u8.signum_or_zero()), (0.0, -1.0, 1));
+        assert!(f32::NAN.signum_or_zero().is_nan());
+        assert_eq!((i32::MIN.size(), Complex::new(3.0f64, -4.0).size()), (i32::MIN, 5.0));
+    }
+}

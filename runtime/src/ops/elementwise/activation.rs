@@ -1,0 +1,124 @@
+//! Activations: each a single pass over memory, forward and backward.
+
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
+use super::{elementwise, exp, minimum, sigmoid_pull, square, tanh_pull, where_positive};
+use crate::array::number::Inexact;
+use crate::array::special::Special;
+use crate::ops::where_;
+use crate::tensor::Tensor;
+
+/// √(2/π).
+const SQRT_2_OVER_PI: f64 = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
+/// The coefficient of *x³* in the tanh form of GELU (Hendrycks and Gimpel 2016, arXiv:1606.08415).
+const CUBIC: f64 = 0.044_715;
+
+elementwise! {
+    /// The hyperbolic tangent.
+    pub tanh: Tanh [inexact -> same] (x) = x.tanh(); |ct, y| [tanh_pull(ct, y)]
+
+    /// The logistic function 1/(1 + *e⁻ˣ*).
+    pub sigmoid: Sigmoid [float -> same] (x) = logistic(x); |ct, y| [sigmoid_pull(ct, y)]
+
+    /// *x* where it is positive, else 0. The derivative at 0 is 0.
+    pub relu: Relu [float -> same] (x) = if x < 0.0 { 0.0 } else { x }; |ct, y| [where_positive(ct, x)]
+
+    /// *x* clipped to 0 and 6. The derivative at either bound is 0.
+    pub relu6: Relu6 [float -> same] (x) = x.clamp(0.0, 6.0); |ct, y| [
+        where_(x.gt(0.0).logical_and(x.lt(6.0)), ct, 0.0)
+    ]
+
+    /// *x* where it is not negative, else `alpha` *x*. The derivative at 0 is 1.
+    pub leaky_relu: LeakyRelu { alpha: f64 } [float -> same] (x) =
+        if x < 0.0 { x * alpha as T } else { x };
+        |ct, y| [where_(x.ge(0.0), ct, ct * alpha)]
+
+    /// *x* where it is positive, else *eˣ* - 1.
+    pub elu: Elu [float -> same] (x) = if x > 0.0 { x } else { x.exp_minus_one() }; |ct, y| [
+        ct * exp(&minimum(x, 0.0))
+    ]
+
+    /// *x* sigmoid(*x*), also called swish.
+    pub silu: Silu [float -> same] (x) = x * logistic(x); |ct, y| [silu_pull(ct, x)]
+
+    /// log(1 + *eˣ*), without overflow.
+    pub softplus: Softplus [float -> same] (x) = log_one_plus_exp(x); |ct, y| [ct * sigmoid(x)]
+
+    /// log(sigmoid(*x*)), without underflow.
+    pub log_sigmoid: LogSigmoid [float -> same] (x) = -log_one_plus_exp(-x); |ct, y| [ct * sigmoid(&-x)]
+
+    /// GELU, *x* Φ(*x*), in its tanh form: ½*x*(1 + tanh(√(2/π)(*x* + 0.044715*x³*))).
+    pub gelu: Gelu [float -> same] (x) = 0.5 * x * (1.0 + gelu_angle(x).0.tanh()); |ct, y| [gelu_pull(ct, x)]
+
+    /// GELU as it is defined, *x* Φ(*x*), with the distribution function Φ of the normal distribution.
+    pub gelu_exact: GeluExact [float -> same] (x) = x * normal_cdf(x); |ct, y| [gelu_exact_pull(ct, x)]
+
+    /// *ct* silu′(*x*).
+    part silu_pull: SiluPull [float -> same] (ct, x) = {
+        let s = logistic(x);
+        ct * s * (1.0 + x * (1.0 - s))
+    }; |bar, y| [silu_pull(bar, x), bar * ct * silu_curvature(x)]
+
+    /// *ct* gelu′(*x*).
+    part gelu_pull: GeluPull [float -> same] (ct, x) = {
+        let (angle, slope) = gelu_angle(x);
+        let t = angle.tanh();
+        ct * 0.5 * ((1.0 + t) + x * (1.0 - t * t) * slope)
+    }; |bar, y| [gelu_pull(bar, x), bar * ct * gelu_curvature(x)]
+
+    /// *ct* gelu_exact′(*x*).
+    part gelu_exact_pull: GeluExactPull [float -> same] (ct, x) = ct * (normal_cdf(x) + x * normal_pdf(x));
+        |bar, y| [gelu_exact_pull(bar, x), bar * ct * gelu_exact_curvature(x)]
+}
+
+#[inline]
+fn logistic<T: num_traits::Float>(x: T) -> T {
+    T::one() / (T::one() + (-x).exp())
+}
+
+#[inline]
+fn log_one_plus_exp<T: num_traits::Float>(x: T) -> T {
+    x.max(T::zero()) + (-x.abs()).exp().ln_1p()
+}
+
+/// What the tanh form of GELU takes the tanh of, and its derivative.
+#[inline]
+fn gelu_angle<T: num_traits::Float>(x: T) -> (T, T) {
+    let constant = |value| T::from(value).expect("a float");
+    let (scale, cubic) = (constant(SQRT_2_OVER_PI), constant(CUBIC));
+    let quadratic = cubic * x * x;
+    (scale * x * (T::one() + quadratic), scale * (T::one() + constant(3.0) * quadratic))
+}
+
+#[inline]
+fn normal_cdf<T: Special>(x: T) -> T {
+    let constant = |value| T::from(value).expect("a float");
+    constant(0.5) * (-x * constant(FRAC_1_SQRT_2)).erfc()
+}
+
+#[inline]
+fn normal_pdf<T: Special>(x: T) -> T {
+    let constant = |value| T::from(value).expect("a float");
+    constant(0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2) * (constant(-0.5) * x * x).exp()
+}
+
+/// silu″ = s(1 - s)(2 + *x*(1 - 2s)).
+fn silu_curvature(x: &Tensor) -> Tensor {
+    let s = sigmoid(x);
+    &s * (1.0 - &s) * (x * (1.0 - &s * 2.0) + 2.0)
+}
+
+/// gelu″ = (1 - t²)(u′ + ½*x*(u″ - 2t u′²)), with t = tanh u.
+fn gelu_curvature(x: &Tensor) -> Tensor {
+    let quadratic = square(x) * CUBIC;
+    let t = tanh(&(x * (&quadratic + 1.0) * SQRT_2_OVER_PI));
+    let slope = (quadratic * 3.0 + 1.0) * SQRT_2_OVER_PI;
+    let bend = x * (6.0 * CUBIC * SQRT_2_OVER_PI) - &t * 2.0 * square(&slope);
+    (1.0 - square(&t)) * (slope + x * 0.5 * bend)
+}
+
+/// gelu_exact″ = φ(*x*)(2 - *x²*), with the density φ of the normal distribution.
+fn gelu_exact_curvature(x: &Tensor) -> Tensor {
+    let density = exp(&(square(x) * -0.5)) * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
+    density * (2.0 - square(x))
+}

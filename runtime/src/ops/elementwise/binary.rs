@@ -1,0 +1,59 @@
+//! Functions of two numbers.
+
+use super::{elementwise, exp, floor, larger_share, log, pow_base_slope, square};
+use crate::array::number::{Inexact, Number, Ordered};
+use crate::ops::where_;
+use crate::tensor::Tensor;
+
+elementwise! {
+    /// The sum; integers wrap, and `bool` is *or*.
+    pub add: Add [any -> same] (a, b) = a.plus(b); |ct, y| [ct.clone(), ct.clone()]
+
+    /// The difference; integers wrap.
+    pub sub: Sub [numeric -> same] (a, b) = a.minus(b); |ct, y| [ct.clone(), -ct]
+
+    /// The product; integers wrap, and `bool` is *and*.
+    pub mul: Mul [any -> same] (a, b) = a.times(b); |ct, y| [ct * b, ct * a]
+
+    /// The quotient; of integers, a float.
+    pub div: Div [inexact -> same] (a, b) = a / b; |ct, y| [ct / b, -(ct * y / b)]
+
+    /// The remainder, with the sign of the divisor; of an integer by 0, 0.
+    pub rem: Rem [real -> same] (a, b) = a.modulo(b); |ct, y| [ct.clone(), -(ct * floor(&(a / b)))]
+
+    /// *aᵇ*. For a static integer *b*, [`powi`](super::powi) has derivatives everywhere.
+    ///
+    /// The derivative by *a* at 0⁰ and by *b* of a negative *a* are NaN.
+    pub pow: Pow [inexact -> same] (a, b) = a.to_the(b); |ct, y| [
+        ct * pow_base_slope(a, b),
+        ct * y * log(&where_(a.eq(0.0), 1.0, a))
+    ]
+
+    /// The larger; NaN if one is. Of two equal ones, each has half of the derivative.
+    pub maximum: Maximum [ordered -> same] (a, b) =
+        if a > b { a } else if b >= a { b } else { a.plus(b) };
+        |ct, y| [larger_share(ct, a, b), larger_share(ct, b, a)]
+
+    /// The smaller; NaN if one is. Of two equal ones, each has half of the derivative.
+    pub minimum: Minimum [ordered -> same] (a, b) =
+        if a < b { a } else if b <= a { b } else { a.plus(b) };
+        |ct, y| [larger_share(ct, b, a), larger_share(ct, a, b)]
+
+    /// The angle of the point (*b*, *a*), from -π to π. Its derivative at the origin is NaN.
+    pub atan2: Atan2 [float -> same] (a, b) = a.atan2(b); |ct, y| [
+        ct * b / (square(a) + square(b)),
+        -(ct * a / (square(a) + square(b)))
+    ]
+
+    /// √(*a²* + *b²*). Its derivative at the origin is NaN.
+    pub hypot: Hypot [float -> same] (a, b) = a.hypot(b); |ct, y| [ct * a / y, ct * b / y]
+
+    /// log(*eᵃ* + *eᵇ*), without overflow.
+    pub logaddexp: LogAddExp [float -> same] (a, b) =
+        if a == b { a + std::f64::consts::LN_2 as T } else { a.max(b) + (-(a - b).abs()).exp().ln_1p() };
+        |ct, y| [ct * exp(&(a - y)), ct * exp(&(b - y))]
+
+    /// *a* log *b*, and 0 where *a* is 0.
+    pub xlogy: Xlogy [float -> same] (a, b) = if a == 0.0 && !b.is_nan() { 0.0 } else { a * b.ln() };
+        |ct, y| [ct * log(b), ct * a / b]
+}

@@ -1,0 +1,16 @@
+//! Reductions over positional dims: `x.sum(())`, `x.max(-1)`, `x.mean([0, 1])`, `x.sum(keep(0))`.
+
+mod along;
+mod arg;
+mod extreme;
+mod logical;
+mod moments;
+mod sum;
+
+pub use along::{IntoDims, Keep, keep};
+pub use arg::{argmax, argmin};
+pub use extreme::{max, min};
+pub use logical::{all, any};
+pub use moments::{mean, norm, std, std_ddof, var, var_ddof};
+pub use sum::sum;
+pub(crate) use sum::sum_dims;
