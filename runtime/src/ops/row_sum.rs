@@ -1,0 +1,130 @@
+//! Rows added by number for all positions of an axis into one table: the cotangent of an embedding, without a table
+//! for each example.
+
+use std::panic::Location;
+
+use axisgrad_collectives::tree::Node;
+
+use super::blocks::blocks_of;
+use super::row_ids::{OutOfRange, resolved};
+use super::scatter_add::AddRows;
+use crate::array::kernels::{RowDims, add_rows};
+use crate::array::{Array, Dims};
+use crate::dtype::DType;
+use crate::op::{Op, SumOp};
+use crate::partial::{PartialSum, join};
+use crate::tensor::Tensor;
+use crate::types::{AxisSet, TensorType};
+
+/// `psum(scatter_add(0, ids, rows), axes)`.
+pub(super) struct RowSum {
+    add: AddRows,
+    axes: AxisSet,
+}
+
+impl RowSum {
+    pub fn new(
+        at: RowDims,
+        n: usize,
+        out_of_range: OutOfRange,
+        axes: AxisSet,
+        site: &'static Location<'static>,
+    ) -> Self {
+        Self { add: AddRows { at, n, out_of_range, site }, axes }
+    }
+}
+
+impl Op for RowSum {
+    fn name(&self) -> &'static str {
+        "scatter_add"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<(DType, Dims), String> {
+        self.add.infer(inputs)
+    }
+
+    fn axes(&self, union: &AxisSet) -> AxisSet {
+        union.minus(&self.axes)
+    }
+
+    fn eval(&self, inputs: &[Array], axes: &AxisSet) -> Array {
+        PartialSum::of(self, inputs, axes, true).finish(self.add.site).array().clone()
+    }
+
+    /// That of the sums of one position: the cotangent is the same at all of them.
+    fn vjp(&self, wrt: usize, ct: &Tensor, inputs: &[Tensor], output: &Tensor) -> Option<Tensor> {
+        self.add.vjp(wrt, ct, inputs, output)
+    }
+}
+
+impl SumOp for RowSum {
+    fn summed(&self) -> &AxisSet {
+        &self.axes
+    }
+
+    fn part_type(&self, inputs: &[Array], axes: &AxisSet) -> (DType, Dims) {
+        let rows = &inputs[0].dims()[axes.len()..];
+        let after = self.add.at.dim + inputs[1].ndim() - axes.len() - self.add.at.batch;
+        let dims = [&rows[..self.add.at.dim], &[self.add.n], &rows[after..]].concat();
+        (inputs[0].dtype(), dims.into())
+    }
+
+    /// The lanes of a block count as more numbers of one position, the first of them as the slowest.
+    fn block_sums(&self, inputs: &[Array], axes: &AxisSet, joined: bool) -> Vec<(Node, Array)> {
+        let axis = self.axes.iter().next().expect("an axis to sum over");
+        let lane = axes.position(axis.name()).expect("an axis of the operands");
+        let at = RowDims { batch: self.add.at.batch + axes.len() - 1, dim: self.add.at.dim + axes.len() - 1 };
+        let ids = moved(&resolved(&inputs[1], self.add.n, self.add.out_of_range), lane, at.batch);
+        let rows = moved(&inputs[0], lane, at.dim);
+        let mut parts = Vec::new();
+        for (node, lanes) in blocks_of(axis) {
+            let rows = rows.slice(at.dim, lanes.start, lanes.end, 1);
+            let ids = ids.slice(at.batch, lanes.start, lanes.end, 1);
+            parts.push((node, add_rows(&rows, &ids, at, self.add.n)));
+            if joined {
+                parts = join(parts, axis.leaves());
+            }
+        }
+        parts
+    }
+}
+
+/// Dim `from` becomes dim `to`.
+fn moved(x: &Array, from: usize, to: usize) -> Array {
+    let mut order: Dims = (0..x.ndim()).filter(|&dim| dim != from).collect();
+    order.insert(to, from);
+    x.permute(&order)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::waves::waves;
+    use super::*;
+    use crate::array::kernels::cast;
+    use crate::check::check_grads;
+    use crate::grad;
+
+    fn numbers(dims: &[usize]) -> Tensor {
+        let scaled = cast(&(waves(dims, 0.4) * 100.0).to_array(), DType::I64);
+        crate::array::kernels::map1(&scaled, |i: i64| i.rem_euclid(5)).into()
+    }
+
+    #[test]
+    fn the_total_is_the_sum_of_the_examples() {
+        let (table, ids, y) = (waves(&[5, 3], 0.1), numbers(&[70, 4]), waves(&[70, 4, 3], 0.5));
+        let loss = |table: &Tensor, ids: &Tensor, y: &Tensor| (table.take(ids, 0) * y).sin().sum(());
+        let (rows, cts) = (ids.unstack("batch", 0), y.unstack("batch", 0));
+        let total = grad(loss).reduce_axes(["batch"]).at((&table, &rows, &cts));
+        let positional = grad(loss).at((&table, &ids, &y));
+        let pairs = total.to_vec::<f64>().into_iter().zip(positional.to_vec::<f64>());
+        pairs.for_each(|(a, b)| assert!((a - b).abs() < 1e-12, "{a} and {b}"));
+    }
+
+    #[test]
+    fn derivatives() {
+        let (table, ids) = (waves(&[5, 3], 0.1), numbers(&[3, 4]));
+        let loss = |table: &Tensor| table.take(&ids.unstack("batch", 0), 0).sin().sum(());
+        let total = |table: &Tensor| grad(loss).reduce_axes(["batch"]).at(table);
+        check_grads(total, &table, 2);
+    }
+}
