@@ -71,7 +71,10 @@ impl Op for Concat {
             }
             same[self.dim] = inputs[0].dims[self.dim];
             if same != inputs[0].dims {
-                return Err(format!("dims other than {} must agree, and those of operand {i} do not", self.dim));
+                return Err(format!(
+                    "dims other than {} must agree, and those of operand {i} do not",
+                    self.dim
+                ));
             }
             dims[self.dim] += part.dims[self.dim];
         }

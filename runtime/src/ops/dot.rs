@@ -189,7 +189,8 @@ mod tests {
     /// `x[b,k,m,l], y[l,n,b,k] -> [b,m,n]`, one product at a time.
     fn naive(x: &Tensor, y: &Tensor) -> Vec<f64> {
         let (xs, ys) = (x.to_vec::<f64>(), y.to_vec::<f64>());
-        let ([b, k, m, l], [_, n, ..]) = (<[usize; 4]>::try_from(x.dims()).unwrap(), <[usize; 4]>::try_from(y.dims()).unwrap());
+        let ([b, k, m, l], [_, n, ..]) =
+            (<[usize; 4]>::try_from(x.dims()).unwrap(), <[usize; 4]>::try_from(y.dims()).unwrap());
         let mut out = vec![0.0; b * m * n];
         for (at, out) in out.iter_mut().enumerate() {
             let (bi, mi, ni) = (at / (m * n), at / n % m, at % n);

@@ -58,12 +58,15 @@ struct Plan {
 impl Plan {
     fn new(spec: &str, operands: &[&Tensor]) -> Result<Self, String> {
         let spec: String = spec.chars().filter(|c| !c.is_whitespace()).collect();
-        let (inputs, output) = spec.split_once("->").map_or((&spec[..], None), |(inputs, output)| (inputs, Some(output)));
+        let (inputs, output) =
+            spec.split_once("->").map_or((&spec[..], None), |(inputs, output)| (inputs, Some(output)));
         let terms: Vec<&str> = inputs.split(',').collect();
         if terms.len() != operands.len() {
             return Err(format!("`{spec}` names {} operands, and there are {}", terms.len(), operands.len()));
         }
-        let inputs = (0..terms.len()).map(|i| labels_of(terms[i], i, operands[i].ndim())).collect::<Result<Vec<_>, _>>()?;
+        let inputs = (0..terms.len())
+            .map(|i| labels_of(terms[i], i, operands[i].ndim()))
+            .collect::<Result<Vec<_>, _>>()?;
         check_sizes(&inputs, operands)?;
         let output = match output {
             Some(output) => named_output(output, &inputs)?,
@@ -112,7 +115,8 @@ fn check_sizes(inputs: &[Labels], operands: &[&Tensor]) -> Result<(), String> {
         for (&label, &size) in labels.iter().zip(x.dims()) {
             match known.iter().find(|(other, _)| *other == label) {
                 Some((_, other)) if *other != size => {
-                    let name = if is_hidden(&label) { "a dim under `...`".to_owned() } else { format!("`{label}`") };
+                    let name =
+                        if is_hidden(&label) { "a dim under `...`".to_owned() } else { format!("`{label}`") };
                     return Err(format!("{name} has sizes {other} and {size}"));
                 }
                 Some(_) => {}
@@ -149,7 +153,8 @@ fn hidden_labels(inputs: &[Labels]) -> Labels {
 
 fn implied_output(inputs: &[Labels]) -> Labels {
     let all = || inputs.iter().flatten();
-    let mut once: Labels = all().filter(|a| !is_hidden(a) && all().filter(|b| a == b).count() == 1).copied().collect();
+    let mut once: Labels =
+        all().filter(|a| !is_hidden(a) && all().filter(|b| a == b).count() == 1).copied().collect();
     once.sort_unstable();
     hidden_labels(inputs).into_iter().chain(once).collect()
 }
@@ -186,7 +191,10 @@ impl Term {
         if summed.is_empty() {
             return self;
         }
-        Self { x: sum_dims(&self.x, &summed), labels: self.labels.into_iter().filter(|label| wanted(label)).collect() }
+        Self {
+            x: sum_dims(&self.x, &summed),
+            labels: self.labels.into_iter().filter(|label| wanted(label)).collect(),
+        }
     }
 
     /// The product with `other`, summed over the letters that are not wanted.
@@ -197,7 +205,10 @@ impl Term {
         let b = other.labels;
         let this = self.keeping(|label| wanted(label) || b.contains(label));
         let a = this.labels;
-        let both = a.iter().enumerate().filter_map(|(i, label)| Some((i, b.iter().position(|other| other == label)?)));
+        let both = a
+            .iter()
+            .enumerate()
+            .filter_map(|(i, label)| Some((i, b.iter().position(|other| other == label)?)));
         let (batch, contract): (Vec<_>, Vec<_>) = both.partition(|&(i, _)| wanted(&a[i]));
         let labels = batch.iter().map(|&(i, _)| a[i]);
         let labels = labels.chain(a.iter().copied().filter(|label| !b.contains(label)));
@@ -208,7 +219,9 @@ impl Term {
     #[track_caller]
     fn in_order(self, output: &Labels) -> Tensor {
         let this = self.keeping(|label| output.contains(label));
-        let place = |label: &char| this.labels.iter().position(|other| other == label).expect("a letter of an operand");
+        let place = |label: &char| {
+            this.labels.iter().position(|other| other == label).expect("a letter of an operand")
+        };
         permuted(&this.x, output.iter().map(place).collect())
     }
 }
@@ -261,7 +274,8 @@ mod tests {
         let (inputs, output) = spec.split_once("->").unwrap();
         let terms: Vec<&str> = inputs.split(',').collect();
         let dims = |term: &str| term.chars().map(size).collect::<Vec<_>>();
-        let xs: Vec<Tensor> = terms.iter().enumerate().map(|(i, term)| filled(&dims(term), i as f64)).collect();
+        let xs: Vec<Tensor> =
+            terms.iter().enumerate().map(|(i, term)| filled(&dims(term), i as f64)).collect();
         let values: Vec<_> = xs.iter().map(|x| x.to_vec::<f64>()).collect();
         let result = einsum(spec, xs.iter().collect::<Vec<_>>());
         assert_eq!(result.dims(), dims(output), "{spec}");
@@ -274,8 +288,25 @@ mod tests {
     #[test]
     fn it_is_the_sum_over_all_positions() {
         for spec in [
-            "ij->ji", "ij->i", "ij->", "ii->i", "ii->", "iji->j", "iijj->ij", "bi,ij->bj", "i,j->ij", "i,i->", "ij,ij->ij",
-            "ij,jk->ki", "bij,bjk->bik", "ijk,lkj->il", "ij,k->", "bqhd,bkhd->bhqk", "ii,i->i", "ij,jk,kl->il", "i,ij,j->",
+            "ij->ji",
+            "ij->i",
+            "ij->",
+            "ii->i",
+            "ii->",
+            "iji->j",
+            "iijj->ij",
+            "bi,ij->bj",
+            "i,j->ij",
+            "i,i->",
+            "ij,ij->ij",
+            "ij,jk->ki",
+            "bij,bjk->bik",
+            "ijk,lkj->il",
+            "ij,k->",
+            "bqhd,bkhd->bhqk",
+            "ii,i->i",
+            "ij,jk,kl->il",
+            "i,ij,j->",
         ] {
             agrees(spec);
         }

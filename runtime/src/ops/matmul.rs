@@ -57,7 +57,8 @@ pub fn matmul(x: &Tensor, y: &Tensor) -> Tensor {
         let product = contraction(x, y, DotDims { batch: vec![], contract: vec![pair] }, site);
         return if x.ndim() == 1 { product } else { move_dim(&product, 0, -2) };
     }
-    let batch = batch_dims(x, y, bx, by).unwrap_or_else(|| violation("matmul", "batch dims differ", &[x, y], site));
+    let batch =
+        batch_dims(x, y, bx, by).unwrap_or_else(|| violation("matmul", "batch dims differ", &[x, y], site));
     let [x, y] = [(x, bx), (y, by)].map(|(x, b)| stretched(x, b, &batch));
     let n = batch.len();
     let dims = DotDims { batch: (0..n).map(|i| (i, i)).collect(), contract: vec![(n + 1, n)] };
@@ -182,7 +183,10 @@ mod tests {
         ] {
             assert_eq!(filled(a, 0.0).matmul(&filled(b, 0.0)).dims(), result);
         }
-        close(&filled(&[3, 4], 0.3).matmul(&y).index(0, 1), &naive(&x.to_vec(), &y.index(0, 1).to_vec(), 3, 4, 5));
+        close(
+            &filled(&[3, 4], 0.3).matmul(&y).index(0, 1),
+            &naive(&x.to_vec(), &y.index(0, 1).to_vec(), 3, 4, 5),
+        );
     }
 
     #[test]

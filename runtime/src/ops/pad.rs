@@ -62,7 +62,10 @@ impl Op for Pad {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<(DType, Dims), String> {
         let sizes = self.widths.iter().zip(&inputs[0].dims);
-        Ok((inputs[0].dtype, sizes.map(|(&(low, high, gap), &n)| low + n + gap * n.saturating_sub(1) + high).collect()))
+        Ok((
+            inputs[0].dtype,
+            sizes.map(|(&(low, high, gap), &n)| low + n + gap * n.saturating_sub(1) + high).collect(),
+        ))
     }
 
     fn eval(&self, inputs: &[Array], axes: &AxisSet) -> Array {

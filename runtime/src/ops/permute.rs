@@ -22,7 +22,12 @@ pub fn permute<T: Copy + TryInto<isize>>(x: &Tensor, order: impl AsRef<[T]>) -> 
     let ndim = x.ndim() as isize;
     let order: Dims = given.iter().map(|dim| (if *dim < 0 { dim + ndim } else { *dim }) as usize).collect();
     if order.len() != x.ndim() || (0..x.ndim()).any(|dim| !order.contains(&dim)) {
-        violation("permute", &format!("{given:?} does not name each of {ndim} dims once"), &[x], Location::caller());
+        violation(
+            "permute",
+            &format!("{given:?} does not name each of {ndim} dims once"),
+            &[x],
+            Location::caller(),
+        );
     }
     permuted(x, order)
 }

@@ -54,7 +54,11 @@ fn first_outside(ids: &Tensor, n: usize) -> Option<(i64, String)> {
     let mut place: Vec<usize> = all.dims().iter().rev().map(|size| (rest % size, rest /= size).0).collect();
     place.reverse();
     let (lanes, dims) = place.split_at(ids.axes().len());
-    let lanes = ids.axes().iter().zip(lanes).map(|(axis, lane)| format!("{} {}", axis.name(), axis.lanes().start + lane));
+    let lanes = ids
+        .axes()
+        .iter()
+        .zip(lanes)
+        .map(|(axis, lane)| format!("{} {}", axis.name(), axis.lanes().start + lane));
     let lanes: Vec<String> = lanes.collect();
     let lanes = if lanes.is_empty() { String::new() } else { format!(" ({})", lanes.join(", ")) };
     Some((all.as_slice::<i64>()[flat], format!("{dims:?}{lanes}")))

@@ -33,7 +33,11 @@ type Site = &'static Location<'static>;
 #[track_caller]
 pub fn scatter_add(x: &Tensor, ids: &Tensor, rows: &Tensor) -> Tensor {
     let site = Location::caller();
-    let n = x.dims().first().copied().unwrap_or_else(|| violation("scatter_add", "a scalar has no rows", &[x], site));
+    let n = x
+        .dims()
+        .first()
+        .copied()
+        .unwrap_or_else(|| violation("scatter_add", "a scalar has no rows", &[x], site));
     let wanted = [ids.dims(), &x.dims()[1..]].concat();
     if rows.dims() != wanted {
         let rule = format!("the rows must have dims {wanted:?}: those of the ids, and of a row");
@@ -61,7 +65,14 @@ pub fn segment_sum(rows: &Tensor, ids: &Tensor, n: usize) -> Tensor {
 }
 
 /// Sums of rows by numbers that have been checked.
-pub(super) fn added(rows: &Tensor, ids: &Tensor, at: RowDims, n: usize, out_of_range: OutOfRange, site: Site) -> Tensor {
+pub(super) fn added(
+    rows: &Tensor,
+    ids: &Tensor,
+    at: RowDims,
+    n: usize,
+    out_of_range: OutOfRange,
+    site: Site,
+) -> Tensor {
     bind_at(Rc::new(AddRows { at, n, out_of_range, site }), &[rows, ids], site)
 }
 
@@ -135,6 +146,9 @@ mod tests {
         check_grads(f, (&waves(&[3, 2], 0.1), &waves(&[3, 2], 0.7)), 2);
         check_lanes(f, (&waves(&[4, 3, 2], 0.1), &waves(&[4, 3, 2], 0.7)));
         let each = Tensor::from([[2, 0], [1, 1], [0, -1]]);
-        check_lanes(|rows: &Tensor, ids: &Tensor| segment_sum(rows, ids, 3), (&waves(&[3, 2, 2], 0.2), &each));
+        check_lanes(
+            |rows: &Tensor, ids: &Tensor| segment_sum(rows, ids, 3),
+            (&waves(&[3, 2, 2], 0.2), &each),
+        );
     }
 }

@@ -50,7 +50,12 @@ pub fn slice_step(x: &Tensor, dim: isize, range: impl RangeBounds<usize>, step: 
 #[track_caller]
 pub fn strided_slice(x: &Tensor, starts: &[usize], stops: &[usize], steps: &[usize]) -> Tensor {
     if [starts, stops, steps].iter().any(|numbers| numbers.len() != x.ndim()) {
-        violation("slice", &format!("{} dims need as many starts, stops and steps", x.ndim()), &[x], Location::caller());
+        violation(
+            "slice",
+            &format!("{} dims need as many starts, stops and steps", x.ndim()),
+            &[x],
+            Location::caller(),
+        );
     }
     let cut = (0..x.ndim()).map(|i| Cut { start: starts[i], stop: stops[i], step: steps[i] }).collect();
     cut_out(x, cut)
@@ -66,7 +71,12 @@ pub fn index(x: &Tensor, dim: isize, i: isize) -> Tensor {
     let dim = x.dim_index("index", dim);
     let size = x.dims()[dim] as isize;
     if i < -size || i >= size {
-        violation("index", &format!("{i} is out of range for dim {dim} of size {size}"), &[x], Location::caller());
+        violation(
+            "index",
+            &format!("{i} is out of range for dim {dim} of size {size}"),
+            &[x],
+            Location::caller(),
+        );
     }
     let i = i.rem_euclid(size) as usize;
     let mut dims = Dims::from_slice(x.dims());

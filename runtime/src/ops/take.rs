@@ -10,7 +10,7 @@ use super::scatter_add::added;
 use crate::array::kernels::{RowDims, missing, take_rows};
 use crate::array::{Array, Dims};
 use crate::bind::bind_at;
-use crate::dtype::{DType, dispatch};
+use crate::dtype::{DType, Scalar, dispatch};
 use crate::error::violation;
 use crate::op::{FusedSum, Op};
 use crate::tensor::Tensor;
@@ -172,7 +172,8 @@ mod tests {
         assert_eq!(take_or(&x, &ids, 0, OutOfRange::Clip).to_vec::<f64>(), [v[2], v[0], v[1]]);
         assert_eq!(take_or(&x, &ids, 0, OutOfRange::Zero).to_vec::<f64>(), [0.0, 0.0, v[1]]);
         assert!(take_or(&x, &ids, 0, OutOfRange::Fill).to_vec::<f64>()[..2].iter().all(|x| x.is_nan()));
-        let slope = |mode| grad(move |x: &Tensor| take_or(x, &Tensor::from([5, -7, 1]), 0, mode).sum(())).at(&x);
+        let slope =
+            |mode| grad(move |x: &Tensor| take_or(x, &Tensor::from([5, -7, 1]), 0, mode).sum(())).at(&x);
         assert_eq!(slope(OutOfRange::Clip).to_vec::<f64>(), [1.0, 1.0, 1.0]);
         assert_eq!(slope(OutOfRange::Fill).to_vec::<f64>(), [0.0, 1.0, 0.0]);
     }

@@ -14,6 +14,8 @@ mod lanes;
 mod map;
 mod nest;
 mod reduce;
+mod rows;
+mod softmax;
 
 pub use dot::{DotDims, dot};
 pub use dot_lanes::{LaneBlocks, dot_block_partials, dot_tree_partials};
@@ -22,3 +24,5 @@ pub use join::concat;
 pub use lanes::{add_into, block_reduce, block_sums, combine_into, tree_fold};
 pub use map::{cast, copy, map1, map2, map3};
 pub use reduce::{all, any, max, min, prod, reduce, sum};
+pub use rows::{RowDims, add_rows, missing, take_rows};
+pub use softmax::{cross_entropy, cross_entropy_ct, log_softmax, logsumexp, softmax, softmax_ct};

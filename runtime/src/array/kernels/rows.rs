@@ -25,7 +25,8 @@ pub struct RowDims {
 pub fn take_rows<T: Scalar>(table: &Array, ids: &Array, at: RowDims, missing: T) -> Array {
     let RowDims { batch, dim } = at;
     let table = per_batch_contiguous(table, batch);
-    let [outer, n, inner] = [&table.dims()[batch..dim], &table.dims()[dim..=dim], &table.dims()[dim + 1..]].map(product);
+    let [outer, n, inner] =
+        [&table.dims()[batch..dim], &table.dims()[dim..=dim], &table.dims()[dim + 1..]].map(product);
     let picks = &ids.dims()[batch..];
     let dims: Dims = [&table.dims()[..dim], picks, &table.dims()[dim + 1..]].concat().into();
     let mut buffer = table.pool().alloc::<T>(product(&dims));
