@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use axisgrad_collectives::tree::Node;
+use axisgrad_collectives::Node;
 
 use crate::types::Axis;
 

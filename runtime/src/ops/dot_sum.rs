@@ -1,7 +1,7 @@
 //! A contraction whose lanes are contracted too: the sum over an axis of one product per position, without the
 //! products. It makes the cotangent of a weight cost what a hand-written batched backward costs.
 
-use axisgrad_collectives::tree::Node;
+use axisgrad_collectives::Node;
 
 use super::blocks::blocks_of;
 use super::dot::{DotGeneral, with_lanes};

@@ -3,7 +3,7 @@
 
 use std::panic::Location;
 
-use axisgrad_collectives::tree::Node;
+use axisgrad_collectives::Node;
 
 use super::blocks::blocks_of;
 use super::row_ids::{OutOfRange, resolved};
