@@ -54,6 +54,7 @@ pub use flip::{flip, roll, tile};
 pub use gather::gather;
 pub use matmul::{dot, matmul, outer, tensordot};
 pub use one_hot::one_hot;
+pub use operand::Operand;
 pub use pad::pad;
 pub use permute::{move_dim, permute, swap_dims, transpose};
 pub use pmax::{pmax, pmin};

@@ -2,6 +2,7 @@
 
 use super::{elementwise, exp, floor, larger_share, log, pow_base_slope, square};
 use crate::array::number::{Inexact, Number, Ordered};
+use crate::dtype::Scalar;
 use crate::ops::where_;
 use crate::tensor::Tensor;
 

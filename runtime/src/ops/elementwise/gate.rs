@@ -2,6 +2,7 @@
 
 use super::{elementwise, log, pow};
 use crate::array::number::Inexact;
+use crate::dtype::Scalar;
 use crate::ops::where_;
 use crate::tensor::Tensor;
 

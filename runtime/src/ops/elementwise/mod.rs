@@ -46,7 +46,7 @@ macro_rules! elementwise {
         $crate::ops::elementwise::elementwise!(@function $vis $(#[$doc])*
             $name: $op { $($($field: $type),+)? } [$class -> $result] ($($x),+));
 
-        struct $op $({ $($field: $type),+ })?;
+        struct $op { $($($field: $type),+)? }
 
         impl $crate::op::Op for $op {
             fn name(&self) -> &'static str {
@@ -144,7 +144,7 @@ macro_rules! elementwise {
         $crate::ops::elementwise::elementwise!(@map $inputs ($($x),+) $value)
     }};
     (@eval $inputs:ident $class:ident ($($x:ident),+) $value:expr) => {
-        $crate::dtype::dispatch!($inputs[0].dtype() in [$class], T => {
+        $crate::dtype::dispatch!(($inputs[0].dtype()) in [$class], T => {
             $crate::ops::elementwise::elementwise!(@map $inputs ($($x),+) $value)
         })
     };
@@ -258,13 +258,12 @@ pub(crate) fn infer(class: Class, outcome: Outcome, inputs: &[&TensorType]) -> R
 pub(crate) fn prepare<const N: usize>(op: &str, class: Class, sides: [Side; N]) -> [Tensor; N] {
     let dtype = class.lift(common_dtype(&sides));
     let beside = sides.iter().find_map(tensor_of).cloned();
-    let tensors = sides.map(|side| side.into_tensor(dtype, beside.as_ref()));
+    let mut tensors = sides.map(|side| side.into_tensor(dtype, beside.as_ref()));
     if !class.has(dtype) {
         let rule = format!("its elements {}, and they are {dtype}", class.says());
-        violation(op, &rule, &each_ref(&tensors), Location::caller());
+        violation(op, &rule, &tensors.each_ref(), Location::caller());
     }
-    let dims = common_dims(op, &tensors);
-    let mut tensors = tensors;
+    let dims = common_dims(op, &tensors.each_ref());
     for x in &mut tensors {
         if x.dtype() != dtype {
             *x = cast(x, dtype);
@@ -274,10 +273,6 @@ pub(crate) fn prepare<const N: usize>(op: &str, class: Class, sides: [Side; N]) 
         }
     }
     tensors
-}
-
-fn each_ref<const N: usize>(tensors: &[Tensor; N]) -> [&Tensor; N] {
-    tensors.each_ref()
 }
 
 fn tensor_of(side: &Side) -> Option<&Tensor> {
@@ -306,14 +301,14 @@ fn promote_or_first(a: DType, b: DType) -> DType {
 
 /// The dims that all operands broadcast to.
 #[track_caller]
-fn common_dims<const N: usize>(op: &str, tensors: &[Tensor; N]) -> Dims {
-    let ndim = tensors.iter().map(Tensor::ndim).max().unwrap_or(0);
+pub(crate) fn common_dims(op: &str, tensors: &[&Tensor]) -> Dims {
+    let ndim = tensors.iter().map(|x| x.ndim()).max().unwrap_or(0);
     let mut dims: Dims = std::iter::repeat_n(1, ndim).collect();
     for x in tensors {
         for (dim, &size) in dims[ndim - x.ndim()..].iter_mut().zip(x.dims()) {
             if *dim != size && *dim != 1 && size != 1 {
                 let rule = format!("dims {dim} and {size} do not broadcast");
-                violation(op, &rule, &each_ref(tensors), Location::caller());
+                violation(op, &rule, tensors, Location::caller());
             }
             if *dim == 1 {
                 *dim = size;

@@ -4,6 +4,7 @@ use std::f64::consts::LN_2;
 
 use super::{elementwise, maximum};
 use crate::array::number::{Inexact, Number, Ordered};
+use crate::dtype::Scalar;
 use crate::ops::where_;
 use crate::tensor::Tensor;
 
