@@ -1,18 +1,18 @@
 //! What the workers of one process know of each other during a run: who has failed, who has finished, and
 //! what each called last.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod letters;
+
+use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
+use crate::mesh::{AxisSet, Shape};
 use crate::signature::Signature;
 use crate::sync::Bell;
 use crate::transport::Link;
-
-/// How many calls of each worker are kept for error messages.
-const REMEMBERED: usize = 8;
 
 /// Shared by all workers of a process for the time of one run.
 pub(crate) struct Roster {
@@ -21,21 +21,39 @@ pub(crate) struct Roster {
     /// How often a waiting worker looks before it sleeps.
     spins: u32,
     link: Option<Arc<dyn Link>>,
+    /// Number of the run, of all that this mesh has made.
+    run: u64,
+    /// Those of this rank.
+    workers: Range<usize>,
+}
+
+/// What a worker whose closure has returned has done: how many calls in each of its groups.
+type Farewell = Vec<(AxisSet, u64)>;
+
+/// The call that a worker has made last.
+#[derive(Clone)]
+pub(crate) struct LastCall {
+    pub(crate) group: Arc<str>,
+    /// Which of the group's calls it is.
+    pub(crate) number: u64,
+    pub(crate) signature: Arc<Signature>,
 }
 
 /// One worker of the mesh; of those on other ranks only what their messages said is known.
 #[derive(Default)]
 struct Entry {
     bell: Bell,
-    finished: AtomicBool,
-    calls: Mutex<VecDeque<(Arc<str>, Arc<Signature>)>>,
+    farewell: OnceLock<Farewell>,
+    last_call: Mutex<Option<LastCall>>,
 }
 
 impl Roster {
-    /// A roster of so many workers.
-    pub(crate) fn new(workers: usize, spins: u32, link: Option<Arc<dyn Link>>) -> Self {
-        let entries = (0..workers).map(|_| Entry::default()).collect();
-        Self { entries, failure: OnceLock::new(), spins, link }
+    /// The roster of one rank of a mesh, before anything has happened.
+    pub(crate) fn new(shape: &Shape, spins: u32, link: Option<Arc<dyn Link>>, run: u64) -> Self {
+        let entries = (0..shape.workers()).map(|_| Entry::default()).collect();
+        let first = link.as_ref().map_or(0, |link| link.rank()) * shape.threads();
+        let workers = first..first + shape.threads();
+        Self { entries, failure: OnceLock::new(), spins, link, run, workers }
     }
 
     /// Ends the run for everybody: the first cause wins, and is returned.
@@ -59,30 +77,30 @@ impl Roster {
         self.failure.get()
     }
 
-    /// Notes that a worker's closure has returned; whoever waits for it learns so.
-    pub(crate) fn finish(&self, worker: usize) {
-        self.entries[worker].finished.store(true, Ordering::Release);
+    /// Notes that the closure of a worker of this rank has returned, after so many calls in each of its groups;
+    /// whoever waits for it learns so, on other ranks too.
+    pub(crate) fn finish(&self, worker: usize, calls: Farewell) {
+        self.send_farewell(worker, &calls);
+        let _ = self.entries[worker].farewell.set(calls);
         self.ring_all();
     }
 
-    /// Whether a worker's closure has returned.
-    pub(crate) fn finished(&self, worker: usize) -> bool {
-        self.entries[worker].finished.load(Ordering::Acquire)
+    /// Whether a worker's closure has returned without making this call of the group along these axes. What it
+    /// has called before may still be under way to us.
+    pub(crate) fn has_left(&self, worker: usize, axes: AxisSet, call: u64) -> bool {
+        let made =
+            |calls: &Farewell| calls.iter().find(|(other, _)| *other == axes).map_or(0, |(_, count)| *count);
+        self.entries[worker].farewell.get().is_some_and(|calls| made(calls) <= call)
     }
 
     /// Notes a call for the errors to come.
-    pub(crate) fn record(&self, group: &Arc<str>, call: &Arc<Signature>) {
-        let mut calls = self.entries[call.worker].calls.lock().expect("calls");
-        if calls.len() == REMEMBERED {
-            calls.pop_front();
-        }
-        calls.push_back((group.clone(), call.clone()));
+    pub(crate) fn record(&self, call: LastCall) {
+        let worker = call.signature.worker;
+        *self.entries[worker].last_call.lock().expect("last call") = Some(call);
     }
 
-    /// A worker's last call: `psum f32[10] of group `batch` (digits.rs:40)`.
-    fn last_call(&self, worker: usize) -> Option<String> {
-        let calls = self.entries[worker].calls.lock().expect("calls");
-        calls.back().map(|(group, call)| format!("{call} in group `{group}`"))
+    fn last_call(&self, worker: usize) -> Option<LastCall> {
+        self.entries[worker].last_call.lock().expect("last call").clone()
     }
 
     /// Wakes one worker.
@@ -111,7 +129,10 @@ impl Roster {
 
     /// The error of waiting for a worker that has finished.
     pub(crate) fn finished_early(&self, group: &str, waiting: &Signature, gone: usize) -> Error {
-        let last = self.last_call(gone).map_or("without any call".into(), |call| format!("after {call}"));
+        let last = match self.last_call(gone) {
+            Some(call) => format!("after {call}"),
+            None => "without any call".into(),
+        };
         Error::new(
             ErrorKind::Peer,
             format!(
@@ -123,17 +144,26 @@ impl Roster {
         )
     }
 
-    /// The error of waiting too long.
-    pub(crate) fn late(&self, group: &str, waiting: &Signature, missing: &[usize], after: Duration) -> Error {
-        let lines: Vec<String> = missing.iter().map(|&worker| self.whereabouts(worker)).collect();
+    /// The error of waiting too long, in `waiting`, with these workers.
+    pub(crate) fn late(&self, waiting: &LastCall, workers: &[usize], after: Duration) -> Error {
+        let me = waiting.signature.worker;
+        let others = workers.iter().copied().filter(|&worker| worker != me);
+        // Some wait for the missing ones themselves, in another round of the same call.
+        let missing = others.filter(|&worker| !self.last_call(worker).is_some_and(|call| call.is(waiting)));
+        let lines: Vec<String> = missing.map(|worker| self.whereabouts(worker)).collect();
         Error::new(
             ErrorKind::Timeout,
             format!(
-                "timed out after {} s in group `{group}`\n   worker {} waits in {waiting}\n   {}\n   \
+                "timed out after {} s in group `{}`\n   worker {me} waits in {}\n   {}\n   \
                  if the work between two calls takes longer than that, raise --timeout",
                 after.as_secs_f64(),
-                waiting.worker,
-                lines.join("\n   "),
+                waiting.group,
+                waiting.signature,
+                if lines.is_empty() {
+                    "all have come, but not all have answered".into()
+                } else {
+                    lines.join("\n   ")
+                },
             ),
         )
     }
@@ -141,7 +171,20 @@ impl Roster {
     fn whereabouts(&self, worker: usize) -> String {
         match self.last_call(worker) {
             Some(call) => format!("worker {worker} is missing; its last call was {call}"),
-            None => format!("worker {worker} is missing; it has made no call yet"),
+            None => format!("worker {worker} is missing; it has made no call that is known of"),
         }
+    }
+}
+
+impl LastCall {
+    fn is(&self, other: &Self) -> bool {
+        self.group == other.group && self.number == other.number
+    }
+}
+
+/// `psum f32[10] (digits.rs:40) in group `batch``
+impl fmt::Display for LastCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in group `{}`", self.signature, self.group)
     }
 }

@@ -108,6 +108,10 @@ impl Signature {
     fn write_type(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(element) = self.element else { return Ok(()) };
         write!(f, " {element}[")?;
+        if self.dims.is_none() && self.len.is_none() {
+            // A length that may differ among the members.
+            return f.write_str("..]");
+        }
         let len = self.len.map(|len| len as usize);
         for (i, dim) in
             self.dims.iter().flatten().chain(len.iter().filter(|_| self.dims.is_none())).enumerate()
@@ -217,7 +221,8 @@ pub(crate) fn take(bytes: &mut &[u8]) -> Result<u64> {
     Ok(u64::from_le_bytes(*head))
 }
 
-fn take_text(bytes: &mut &[u8]) -> Result<Cow<'static, str>> {
+/// The next text of a header.
+pub(crate) fn take_text(bytes: &mut &[u8]) -> Result<Cow<'static, str>> {
     let len = take(bytes)? as usize;
     let (head, rest) = bytes.split_at_checked(len).ok_or_else(damaged)?;
     *bytes = rest;

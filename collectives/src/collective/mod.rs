@@ -21,20 +21,24 @@ use crate::buffer::{Buffer, Pool};
 use crate::collective::pending::{Pending, Seat};
 use crate::element::{Element, ElementType};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mesh::AxisSet;
+use crate::roster::LastCall;
 use crate::signature::{Call, Signature};
 use crate::transport::{Arrival, Layout, Offer, Reach, Transport};
 
 /// Rounds that every call may use.
-const ROUNDS: u64 = 4;
+pub(crate) const ROUNDS: u64 = 4;
 
 /// One worker's membership of a group.
 pub(crate) struct Member {
     pub(crate) name: Arc<str>,
+    pub(crate) axes: AxisSet,
     pub(crate) layout: Layout,
     /// Global index of each member.
     pub(crate) workers: Vec<usize>,
     pub(crate) transport: Box<dyn Transport>,
     pub(crate) seat: Arc<Seat>,
+    /// Calls that this member has started.
     pub(crate) calls: AtomicU64,
 }
 
@@ -91,9 +95,9 @@ impl Member {
             target: "axisgrad::collective", worker = signature.worker, op = %signature.op, axis = %self.name,
             r#type = signature.element.map(ElementType::name), bytes = signature.bytes(), collective = %signature.collective,
         );
-        self.seat.roster.record(&self.name, &signature);
-        let round = self.calls.fetch_add(1, Ordering::Relaxed) * ROUNDS;
-        Pending::start(self.clone(), signature, round, first)
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        self.seat.roster.record(LastCall { group: self.name.clone(), number, signature: signature.clone() });
+        Pending::start(self.clone(), signature, number, first)
     }
 
     /// The reach of a first round: local members where the group has two levels, else all of them.

@@ -4,10 +4,10 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{Member, Step, Then};
+use super::{Member, ROUNDS, Step, Then};
 use crate::buffer::Pool;
 use crate::error::{Error, Result};
-use crate::roster::Roster;
+use crate::roster::{LastCall, Roster};
 use crate::signature::{Signature, disagreement};
 use crate::transport::Reach;
 
@@ -21,6 +21,8 @@ pub struct Pending<O>(Arc<Running<O>>);
 struct Running<O> {
     member: Arc<Member>,
     signature: Arc<Signature>,
+    /// Which of the group's calls this is.
+    number: u64,
     state: Mutex<State<O>>,
 }
 
@@ -39,12 +41,12 @@ impl<O: Send + 'static> Pending<O> {
     pub(crate) fn start(
         member: Arc<Member>,
         signature: Arc<Signature>,
-        round: u64,
+        number: u64,
         first: Step<O>,
     ) -> Result<Self> {
         let seat = member.seat.clone();
-        let running = Running { member, signature, state: Mutex::new(State::Empty) };
-        let state = running.enter(round, first);
+        let running = Running { member, signature, number, state: Mutex::new(State::Empty) };
+        let state = running.enter(number * ROUNDS, first);
         if let State::Done(Err(error)) = state {
             return Err(error);
         }
@@ -97,7 +99,7 @@ impl<O> Running<O> {
         if let Some(error) = self.member.seat.roster.failure() {
             return State::Done(Err(error.clone()));
         }
-        match self.member.transport.ready(round, reach) {
+        match self.member.transport.ready(round, reach, &self.signature) {
             Ok(false) => State::Posted { round, reach, then },
             Ok(true) => match self.arrive(round, reach, then) {
                 Ok(step) => self.enter(round + 1, step),
@@ -124,8 +126,8 @@ trait Advance: Send + Sync {
     /// Workers that have not posted in its round.
     fn missing(&self) -> Vec<usize>;
     fn fail(&self, error: Error);
-    fn signature(&self) -> &Signature;
-    fn group(&self) -> &str;
+    fn group(&self) -> &Member;
+    fn as_last(&self) -> LastCall;
 }
 
 impl<O: Send> Advance for Running<O> {
@@ -155,12 +157,13 @@ impl<O: Send> Advance for Running<O> {
         *self.state.lock().expect("state") = self.failed(error);
     }
 
-    fn signature(&self) -> &Signature {
-        &self.signature
+    fn group(&self) -> &Member {
+        &self.member
     }
 
-    fn group(&self) -> &str {
-        &self.member.name
+    fn as_last(&self) -> LastCall {
+        let (group, signature) = (self.member.name.clone(), self.signature.clone());
+        LastCall { group, number: self.number, signature }
     }
 }
 
@@ -175,6 +178,8 @@ pub(crate) struct Seat {
 
 /// Looks at a link before its poller begins to sleep.
 const LINK_LOOKS: u32 = 200;
+/// How long before its deadline a worker asks the other ranks where theirs are.
+const TIME_TO_ANSWER: Duration = Duration::from_millis(200);
 /// Sleep between looks at a link.
 const LINK_NAP: Duration = Duration::from_micros(50);
 
@@ -199,6 +204,7 @@ impl Seat {
     fn wait(&self, call: &dyn Advance) {
         let bell = self.roster.bell(self.worker);
         let deadline = Instant::now() + self.timeout;
+        let mut asked = false;
         // Messages over a link ring no bell: look for them often at first.
         let mut looks = if self.roster.has_link() { LINK_LOOKS } else { 0 };
         loop {
@@ -210,7 +216,7 @@ impl Seat {
             if bell.spin(heard, self.roster.spins()) {
                 continue;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = self.left(deadline, &mut asked);
             if let Some(error) = self.hopeless(call, left) {
                 return call.fail(error);
             }
@@ -223,6 +229,15 @@ impl Seat {
         }
     }
 
+    /// Time left until the deadline; just before it, other ranks are asked where their workers are.
+    fn left(&self, deadline: Instant, asked: &mut bool) -> Duration {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left < (self.timeout / 4).min(TIME_TO_ANSWER) && !mem::replace(asked, true) {
+            self.roster.ask();
+        }
+        left
+    }
+
     /// Takes part in what was started and never finished, for the others' sake.
     pub(crate) fn drain(&self) {
         let calls = mem::take(&mut *self.under_way.lock().expect("calls under way"));
@@ -231,12 +246,14 @@ impl Seat {
 
     /// Why waiting on makes no sense, if it does not.
     fn hopeless(&self, call: &dyn Advance, left: Duration) -> Option<Error> {
-        let gone = call.missing().into_iter().find(|&worker| self.roster.finished(worker));
-        let missing = call.missing();
-        if let Some(gone) = gone.filter(|gone| missing.contains(gone)) {
-            // It had finished before we looked again, so it will not come any more.
-            return Some(self.roster.finished_early(call.group(), call.signature(), gone));
+        if let Err(error) = self.roster.listen() {
+            return Some(error);
         }
-        left.is_zero().then(|| self.roster.late(call.group(), call.signature(), &missing, self.timeout))
+        let (group, this) = (call.group(), call.as_last());
+        let mut missing = call.missing().into_iter();
+        if let Some(gone) = missing.find(|&worker| self.roster.has_left(worker, group.axes, this.number)) {
+            return Some(self.roster.finished_early(&this.group, &this.signature, gone));
+        }
+        left.is_zero().then(|| self.roster.late(&this, &group.workers, self.timeout))
     }
 }

@@ -1,6 +1,7 @@
 //! From sizes and options to a mesh that fits the machine.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::env::{Launcher, detect};
@@ -29,6 +30,7 @@ struct Inner {
     /// Cores that this rank may use.
     cores: usize,
     link: Option<Arc<dyn Link>>,
+    runs: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -67,6 +69,11 @@ impl Mesh {
     /// Whether the ranks are groups of threads of this process.
     pub(super) fn simulated(&self) -> bool {
         self.0.options.simulated
+    }
+
+    /// Numbers the runs, alike on all ranks.
+    pub(super) fn next_run(&self) -> u64 {
+        self.0.runs.fetch_add(1, Ordering::Relaxed)
     }
 
     /// What connects this rank to the others.
@@ -148,11 +155,11 @@ impl MeshBuilder {
         let launcher = detect(|name| std::env::var(name).ok());
         let link = match self.simulated_ranks {
             Some(_) => None,
-            None => connect(launcher.as_ref(), self.timeout.unwrap_or(TIMEOUT))?,
+            None => connect(launcher.as_ref(), self.wait())?,
         };
         let ranks = self.simulated_ranks.unwrap_or_else(|| link.as_ref().map_or(1, |link| link.ranks()));
         let local_ranks = match self.simulated_ranks {
-            Some(_) => 1,
+            Some(ranks) => ranks,
             None => launcher.and_then(|launcher| launcher.local_ranks).unwrap_or(ranks),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -164,9 +171,13 @@ impl MeshBuilder {
         Ok(mesh)
     }
 
+    fn wait(&self) -> Duration {
+        self.timeout.unwrap_or(TIMEOUT)
+    }
+
     fn fit(&self, ranks: usize, cores: usize, link: Option<Arc<dyn Link>>) -> Result<Mesh> {
         let options = Options {
-            timeout: self.timeout.unwrap_or(TIMEOUT),
+            timeout: self.wait(),
             block: self.block.unwrap_or(32),
             simulated: self.simulated_ranks.is_some(),
         };
@@ -175,7 +186,7 @@ impl MeshBuilder {
         }
         let threads = self.threads.unwrap_or_else(|| self.threads_asked(ranks).unwrap_or(cores));
         let shape = Shape::new(self.sizes(ranks * threads), ranks, threads)?;
-        Ok(Mesh(Arc::new(Inner { shape, options, cores, link })))
+        Ok(Mesh(Arc::new(Inner { shape, options, cores, link, runs: AtomicU64::new(0) })))
     }
 
     /// Threads that make up the sizes, where all of them are given.
@@ -217,7 +228,7 @@ fn connect(launcher: Option<&Launcher>, timeout: Duration) -> Result<Option<Arc<
 }
 
 #[cfg(not(feature = "mpi"))]
-fn connect(launcher: Option<&Launcher>, _timeout: Duration) -> Result<Option<Arc<dyn Link>>> {
+fn connect(launcher: Option<&Launcher>, _: Duration) -> Result<Option<Arc<dyn Link>>> {
     match launcher {
         Some(launcher) if launcher.ranks > 1 => Err(config(format!(
             "this program was started as {} ranks by {}, but built without MPI: it would run as {0} separate \
@@ -269,7 +280,7 @@ mod tests {
     #[cfg(not(feature = "mpi"))]
     fn ranks_without_mpi_are_refused() {
         let launcher = Launcher { name: "Slurm's srun", ranks: 4, local_ranks: None };
-        let error = connect(Some(&launcher)).err().unwrap().to_string();
+        let error = connect(Some(&launcher), Duration::ZERO).err().unwrap().to_string();
         assert!(
             error.contains("started as 4 ranks by Slurm's srun") && error.contains("--features mpi"),
             "{error}"

@@ -10,7 +10,7 @@ use super::builder::Mesh;
 use super::panics::{Watch, error_of};
 use super::worker::{Process, Worker};
 use crate::error::{Error, ErrorKind, Result};
-use crate::roster::Roster;
+use crate::transport::channels::network;
 
 /// Looks at the bell before sleeping, where every worker has a core of its own.
 const SPINS: u32 = 1000;
@@ -78,12 +78,13 @@ impl Mesh {
 
     /// The ranks that live in this process.
     fn processes(&self) -> Vec<Arc<Process>> {
-        let shape = self.shape();
-        let spins = if shape.threads() <= self.cores() { SPINS } else { 0 };
-        let link = self.link().cloned();
-        let rank = link.as_ref().map_or(0, |link| link.rank());
-        let roster = Arc::new(Roster::new(shape.workers(), spins, link.clone()));
-        vec![Arc::new(Process::new(rank, roster, link))]
+        let spins = if self.shape().threads() <= self.cores() { SPINS } else { 0 };
+        let run = self.next_run();
+        let process = |link| Arc::new(Process::new(self, link, spins, run));
+        if self.simulated() {
+            return network(self.shape().ranks()).into_iter().map(|link| process(Some(link))).collect();
+        }
+        vec![process(self.link().cloned())]
     }
 
     fn workers_of<'p>(
@@ -130,7 +131,7 @@ where
             None
         }
     };
-    process.roster.finish(index);
+    process.roster.finish(index, worker.calls());
     result
 }
 

@@ -1,7 +1,7 @@
 //! What a program sees of the worker that runs it.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::group::Group;
 use crate::mesh::AxisSet;
 use crate::roster::Roster;
+use crate::transport::hybrid::{Address, Hybrid, tag};
 use crate::transport::threads::{Hub, Threads};
 use crate::transport::{Layout, Link, Transport};
 
@@ -29,14 +30,18 @@ pub struct Worker {
 pub(crate) struct Process {
     pub(crate) rank: usize,
     pub(crate) roster: Arc<Roster>,
-    pub(crate) link: Option<Arc<dyn Link>>,
+    link: Option<Arc<dyn Link>>,
+    run: u64,
     /// Meeting places, by set of axes and first worker.
     hubs: Mutex<HashMap<(AxisSet, usize), Arc<Hub>>>,
 }
 
 impl Process {
-    pub(crate) fn new(rank: usize, roster: Arc<Roster>, link: Option<Arc<dyn Link>>) -> Self {
-        Self { rank, roster, link, hubs: Mutex::default() }
+    /// One rank in a run; `spins` as a worker looks at its bell before it sleeps.
+    pub(super) fn new(mesh: &Mesh, link: Option<Arc<dyn Link>>, spins: u32, run: u64) -> Self {
+        let rank = link.as_ref().map_or(0, |link| link.rank());
+        let roster = Arc::new(Roster::new(mesh.shape(), spins, link.clone(), run));
+        Self { rank, roster, link, run, hubs: Mutex::default() }
     }
 
     fn hub(&self, axes: AxisSet, workers: Vec<usize>) -> Arc<Hub> {
@@ -127,9 +132,11 @@ impl Worker {
         let shape = self.mesh.shape();
         let workers = shape.members(self.index, axes);
         let layout = layout(&workers, self.index, shape.threads());
+        let name: Arc<str> = shape.names(axes).into();
         Group(Arc::new(Member {
-            name: shape.names(axes).into(),
-            transport: self.transport(axes, &workers, &layout),
+            transport: self.transport(&name, axes, &workers, &layout),
+            name,
+            axes,
             layout,
             workers,
             seat: self.seat.clone(),
@@ -137,11 +144,40 @@ impl Worker {
         }))
     }
 
-    fn transport(&self, axes: AxisSet, workers: &[usize], layout: &Layout) -> Box<dyn Transport> {
+    fn transport(
+        &self,
+        name: &Arc<str>,
+        axes: AxisSet,
+        workers: &[usize],
+        layout: &Layout,
+    ) -> Box<dyn Transport> {
         let near: Vec<usize> = layout.rank.iter().map(|&member| workers[member]).collect();
         let place = near.iter().position(|&worker| worker == self.index).expect("a member of its group");
-        let threads = Threads::new(self.process.hub(axes, near), place);
-        Box::new(threads)
+        let local = Threads::new(self.process.hub(axes, near), place);
+        let link = self.process.link.as_ref().filter(|_| layout.rank.len() < workers.len());
+        let Some(link) = link else { return Box::new(local) };
+        let (threads, me) = (self.threads(), self.thread());
+        let address = |worker: &usize| Address {
+            rank: worker / threads,
+            from: tag(axes, worker % threads, me),
+            to: tag(axes, me, worker % threads),
+        };
+        Box::new(Hybrid {
+            name: name.clone(),
+            layout: layout.clone(),
+            local,
+            link: link.clone(),
+            roster: self.process.roster.clone(),
+            addresses: workers.iter().map(address).collect(),
+            run: self.process.run,
+            inbox: Mutex::default(),
+        })
+    }
+
+    /// How many calls this worker has made in each of its groups.
+    pub(super) fn calls(&self) -> Vec<(AxisSet, u64)> {
+        let groups = self.groups.lock().expect("groups");
+        groups.iter().map(|(axes, group)| (*axes, group.0.calls.load(Ordering::Relaxed))).collect()
     }
 
     /// Positions of an axis that are reduced together: the leaves of the tree are blocks of so many.
@@ -166,10 +202,8 @@ fn layout(workers: &[usize], me: usize, threads: usize) -> Layout {
     let all: Vec<usize> = (0..workers.len()).collect();
     let index = workers.iter().position(|&worker| worker == me).expect("a member of its group");
     let rank: Vec<usize> = all.iter().copied().filter(|member| rank_of(member) == me / threads).collect();
-    let even = workers.len().is_multiple_of(rank.len())
-        && all
-            .chunks(rank.len())
-            .all(|chunk| chunk.iter().all(|member| rank_of(member) == rank_of(&chunk[0])));
+    let on_rank = |other: usize| all.iter().filter(|member| rank_of(member) == other).count();
+    let even = all.iter().all(|member| on_rank(rank_of(member)) == rank.len());
     let across = (even && rank.len() < all.len())
         .then(|| all.iter().copied().filter(|member| member % rank.len() == index % rank.len()).collect());
     Layout { index, all, rank, across }
@@ -189,7 +223,8 @@ mod tests {
     fn a_group_over_ranks_has_two_levels_where_it_lies_evenly() {
         let even = layout(&[0, 2, 4, 6], 6, 4);
         assert_eq!((even.index, even.rank, even.across), (3, vec![2, 3], Some(vec![1, 3])));
-        let uneven = layout(&[0, 1, 2, 3, 4], 4, 3);
-        assert_eq!((uneven.index, uneven.rank, uneven.across), (4, vec![3, 4], None));
+        let uneven = layout(&[3, 4, 5], 5, 2);
+        assert_eq!((uneven.index, uneven.rank, uneven.across), (2, vec![1, 2], None));
+        assert_eq!(layout(&[3, 4, 5], 3, 2).across, None);
     }
 }

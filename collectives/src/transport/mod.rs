@@ -4,6 +4,8 @@
 //! A [`Transport`] lets the members of one group exchange offers in numbered rounds, and is what collectives
 //! are written on: [`threads`] through shared memory, [`hybrid`] through shared memory and a link.
 
+pub(crate) mod channels;
+pub(crate) mod hybrid;
 pub(crate) mod threads;
 
 #[cfg(feature = "mpi")]
@@ -179,8 +181,9 @@ pub(crate) trait Transport: Send + Sync {
     /// Lays down an offer. Never blocks.
     fn post(&self, round: u64, signature: &Arc<Signature>, offer: Offer) -> Result<()>;
 
-    /// Whether everyone in reach has posted. Makes progress, never blocks.
-    fn ready(&self, round: u64, reach: Reach) -> Result<bool>;
+    /// Whether everyone in reach has posted. Makes progress, never blocks. An error if it is clear already that
+    /// another member makes another call than `mine`.
+    fn ready(&self, round: u64, reach: Reach, mine: &Signature) -> Result<bool>;
 
     /// What those in reach offered to this member, in their order; their signatures may differ.
     fn take(&self, round: u64, reach: Reach) -> Vec<Arrival>;

@@ -45,7 +45,7 @@ impl Transport for Threads {
         Ok(())
     }
 
-    fn ready(&self, round: u64, _: Reach) -> Result<bool> {
+    fn ready(&self, round: u64, _: Reach, _: &Signature) -> Result<bool> {
         Ok(self.hub.rendezvous.complete(round))
     }
 

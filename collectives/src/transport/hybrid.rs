@@ -1,0 +1,185 @@
+//! Threads under ranks: members on the same rank meet in shared memory, the others over a link.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use super::threads::Threads;
+use super::{Arrival, Layout, Link, Offer, Outgoing, Part, Parts, Reach, Transport};
+use crate::collective::{ROUNDS, tree::Node};
+use crate::error::Result;
+use crate::roster::{LastCall, Roster};
+use crate::signature::{Signature, disagreement, take};
+
+/// One member's access to a group that lies over several ranks.
+pub(crate) struct Hybrid {
+    pub(crate) name: Arc<str>,
+    pub(crate) layout: Layout,
+    pub(crate) local: Threads,
+    pub(crate) link: Arc<dyn Link>,
+    pub(crate) roster: Arc<Roster>,
+    /// Of each member.
+    pub(crate) addresses: Vec<Address>,
+    /// Number of the run: messages that an earlier one has left behind are dropped.
+    pub(crate) run: u64,
+    /// Offers of other ranks' members that have arrived, and in rounds across the ranks this member's own.
+    pub(crate) inbox: Mutex<HashMap<(usize, u64), Arrival>>,
+}
+
+/// Where messages from and to a member go.
+#[derive(Clone, Copy)]
+pub(crate) struct Address {
+    pub(crate) rank: usize,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+}
+
+/// The tag of messages of a group from one thread to another. Between two ranks it names the group too: the
+/// sender's place determines which of the groups along these axes it is.
+pub(crate) fn tag(axes: u32, from: usize, to: usize) -> u64 {
+    u64::from(axes) << 32 | (from as u64) << 16 | to as u64
+}
+
+impl Hybrid {
+    fn is_remote(&self, member: usize) -> bool {
+        self.addresses[member].rank != self.link.rank()
+    }
+
+    /// Brings what has arrived from a member to the inbox.
+    fn pull(&self, member: usize, inbox: &mut HashMap<(usize, u64), Arrival>) -> Result<()> {
+        let address = self.addresses[member];
+        while let Some((header, buffers)) = self.link.try_receive(address.rank, address.from)? {
+            let mut header = &header[..];
+            if take(&mut header)? != self.run {
+                continue;
+            }
+            let round = take(&mut header)?;
+            let signature = Arc::new(Signature::decode(&mut header)?);
+            let (group, number) = (self.name.clone(), round / ROUNDS);
+            self.roster.record(LastCall { group, number, signature: signature.clone() });
+            let nodes = decode_nodes(&mut header)?;
+            let parts = buffers.into_iter().map(Part::whole).collect();
+            inbox.insert((member, round), Arrival { signature, parts, nodes, canvas: None });
+        }
+        Ok(())
+    }
+
+    /// Looks whether a member that has not come to this round has taken another way through the same call:
+    /// then it is another call.
+    fn compare(
+        &self,
+        member: usize,
+        round: u64,
+        mine: &Signature,
+        inbox: &HashMap<(usize, u64), Arrival>,
+    ) -> Result<()> {
+        let call = round / ROUNDS * ROUNDS;
+        let mut others = (call..call + ROUNDS).filter_map(|round| inbox.get(&(member, round)));
+        let Some(other) = others.find(|other| !other.signature.agrees(mine)) else { return Ok(()) };
+        let mut pair = [mine, &*other.signature];
+        pair.sort_by_key(|signature| signature.worker);
+        Err(disagreement(&self.name, pair.into_iter()).expect("they do not agree"))
+    }
+
+    fn header(&self, round: u64, signature: &Signature, nodes: &[Node]) -> Vec<u8> {
+        let mut header = Vec::with_capacity(192);
+        header.extend_from_slice(&self.run.to_le_bytes());
+        header.extend_from_slice(&round.to_le_bytes());
+        signature.encode(&mut header);
+        for number in nodes.iter().flat_map(|node| [u64::from(node.level), node.index]) {
+            header.extend_from_slice(&number.to_le_bytes());
+        }
+        header
+    }
+
+    /// What the members on this rank get.
+    fn post_near(&self, round: u64, signature: &Arc<Signature>, offer: Offer) -> Result<()> {
+        let reach = offer.reach;
+        if reach == Reach::Across {
+            let parts = parts_for(&offer.parts, self.layout.place(reach)).clone();
+            let mine = Arrival { signature: signature.clone(), parts, nodes: offer.nodes, canvas: None };
+            self.inbox.lock().expect("inbox").insert((self.layout.index, round), mine);
+            return Ok(());
+        }
+        let parts = match offer.parts {
+            Outgoing::Each(mut parts) if reach == Reach::All => {
+                let near = self.layout.rank.iter();
+                Outgoing::Each(near.map(|&member| std::mem::take(&mut parts[member])).collect())
+            }
+            parts => parts,
+        };
+        self.local.post(round, signature, Offer { parts, ..offer })
+    }
+}
+
+impl Transport for Hybrid {
+    fn post(&self, round: u64, signature: &Arc<Signature>, offer: Offer) -> Result<()> {
+        if offer.reach != Reach::Rank {
+            let header = self.header(round, signature, &offer.nodes);
+            for (place, &member) in self.layout.members(offer.reach).iter().enumerate() {
+                if self.is_remote(member) {
+                    let Address { rank, to, .. } = self.addresses[member];
+                    self.link.send(rank, to, &header, parts_for(&offer.parts, place))?;
+                }
+            }
+        }
+        self.post_near(round, signature, offer)
+    }
+
+    fn ready(&self, round: u64, reach: Reach, mine: &Signature) -> Result<bool> {
+        let mut ready = reach == Reach::Across || self.local.ready(round, reach, mine)?;
+        if reach == Reach::Rank {
+            return Ok(ready);
+        }
+        let mut inbox = self.inbox.lock().expect("inbox");
+        for &member in self.layout.members(reach).iter().filter(|&&member| self.is_remote(member)) {
+            if !inbox.contains_key(&(member, round)) {
+                self.pull(member, &mut inbox)?;
+            }
+            if !inbox.contains_key(&(member, round)) {
+                self.compare(member, round, mine, &inbox)?;
+                ready = false;
+            }
+        }
+        Ok(ready)
+    }
+
+    fn take(&self, round: u64, reach: Reach) -> Vec<Arrival> {
+        if reach == Reach::Rank {
+            return self.local.take(round, reach);
+        }
+        let mut near =
+            if reach == Reach::All { self.local.take(round, reach) } else { Vec::new() }.into_iter();
+        let mut inbox = self.inbox.lock().expect("inbox");
+        let arrived = |&member: &usize| match inbox.remove(&(member, round)) {
+            Some(arrival) => arrival,
+            None => near.next().expect("a complete round"),
+        };
+        self.layout.members(reach).iter().map(arrived).collect()
+    }
+
+    fn missing(&self, round: u64, reach: Reach) -> Vec<usize> {
+        let near = if reach == Reach::Across { Vec::new() } else { self.local.missing(round, reach) };
+        let mut missing: Vec<usize> = near.into_iter().map(|place| self.layout.rank[place]).collect();
+        if reach != Reach::Rank {
+            let inbox = self.inbox.lock().expect("inbox");
+            let far = self.layout.members(reach).iter().copied().filter(|&member| self.is_remote(member));
+            missing.extend(far.filter(|&member| !inbox.contains_key(&(member, round))));
+        }
+        missing
+    }
+}
+
+fn parts_for(parts: &Outgoing, place: usize) -> &Parts {
+    match parts {
+        Outgoing::Same(parts) => parts,
+        Outgoing::Each(parts) => &parts[place],
+    }
+}
+
+fn decode_nodes(header: &mut &[u8]) -> Result<smallvec::SmallVec<[Node; 2]>> {
+    let mut nodes = smallvec::SmallVec::new();
+    while !header.is_empty() {
+        nodes.push(Node { level: take(header)? as u32, index: take(header)? });
+    }
+    Ok(nodes)
+}
