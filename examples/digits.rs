@@ -92,7 +92,8 @@ fn main() -> Result<()> {
 fn train(w: &Worker, args: &Args, started: Instant) -> Result<Option<serde_json::Value>> {
     let mut model = Mlp::init(w.key(args.seed));
     let mut optimizer = adamw(args.lr).init(&model);
-    let batches = Batches::of(&tensors(digits::train()), args.batch_size).shuffled(w.key(args.seed).fold_in(1));
+    let batches =
+        Batches::of(&tensors(digits::train()), args.batch_size).shuffled(w.key(args.seed).fold_in(1));
     let steps = args.epochs * batches.len();
     let mut progress = Progress::new("digits", steps, w.is_root());
     let mut train_loss = f64::NAN;

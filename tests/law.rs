@@ -44,8 +44,7 @@ fn total_gradient() {
         args: layer_args,
         mesh: |w, a| {
             let x = w.unstack(&a[2], "batch");
-            let (gw, gb) =
-                grad(layer).argnums::<(A0, A1)>().reduce_axes(["batch"]).at((&a[0], &a[1], &x));
+            let (gw, gb) = grad(layer).argnums::<(A0, A1)>().reduce_axes(["batch"]).at((&a[0], &a[1], &x));
             vec![gw, gb]
         },
         positional: |a| {
@@ -105,7 +104,10 @@ fn a_weight_used_twice() {
         args: |n| vec![numbers(1, &[4, 4]), numbers(2, &[n, 4])],
         mesh: |w, a| {
             let x = w.unstack(&a[1], "batch");
-            vec![grad(tied).reduce_axes(["batch"]).at((&a[0], &x)), gather(&grad(tied).at((&a[0], &x)), "batch")]
+            vec![
+                grad(tied).reduce_axes(["batch"]).at((&a[0], &x)),
+                gather(&grad(tied).at((&a[0], &x)), "batch"),
+            ]
         },
         positional: |a| {
             let each = || rows(&a[1]).map(|x| grad(tied).at((&a[0], &x)));
@@ -198,7 +200,7 @@ fn collectives_that_move_values() {
             let n = a[1].dims()[0];
             let total = |ws: &Tensor, xs: &Tensor| {
                 let p = xs * ws;
-                let moved = concat(&[&p.slice(0, (n as isize - 1).., 1), &p.slice(0, ..(n as isize - 1), 1)], 0).sin();
+                let moved = concat(&[&p.slice(0, n - 1..), &p.slice(0, ..n - 1)], 0).sin();
                 // all[i][j] = moved[j]; turn[i][j] = all[j][i] = moved[i]
                 let all = broadcast_to(&expand_dims(&moved, 0), &[n, n, 3]);
                 let turn = broadcast_to(&expand_dims(&moved, 1), &[n, n, 3]);
@@ -250,7 +252,10 @@ fn an_embedding() {
         args: |n| vec![numbers(1, &[6, 3]), ids(n), numbers(2, &[n, 3])],
         mesh: |w, a| {
             let (i, y) = (w.unstack(&a[1], "batch"), w.unstack(&a[2], "batch"));
-            vec![grad(loss).reduce_axes(["batch"]).at((&a[0], &i, &y)), gather(&grad(loss).at((&a[0], &i, &y)), "batch")]
+            vec![
+                grad(loss).reduce_axes(["batch"]).at((&a[0], &i, &y)),
+                gather(&grad(loss).at((&a[0], &i, &y)), "batch"),
+            ]
         },
         positional: |a| {
             let each = || rows(&a[1]).zip(rows(&a[2])).map(|(i, y)| grad(loss).at((&a[0], &i, &y)));
@@ -270,7 +275,10 @@ fn vmap_inside_an_axis() {
         args: |n| vec![numbers(1, &[4]), numbers(2, &[n, 2, 4])],
         mesh: |w, a| {
             let x = w.unstack(&a[1], "batch");
-            vec![grad(loss).reduce_axes(["batch"]).at((&a[0], &x)), gather(&grad(loss).at((&a[0], &x)), "batch")]
+            vec![
+                grad(loss).reduce_axes(["batch"]).at((&a[0], &x)),
+                gather(&grad(loss).at((&a[0], &x)), "batch"),
+            ]
         },
         positional: |a| {
             let one = |w: &Tensor, x: &Tensor| x.matmul(w).sin().sum(());

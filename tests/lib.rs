@@ -1,1 +1,3 @@
 //! The placement harness and the suites.
+
+pub mod placement;

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use smallvec::SmallVec;
 
 use crate::array::{Array, Dims};
+use crate::error::violation;
 use crate::op::Op;
 use crate::tape::{Kind, Node, Tape};
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
-use crate::error::violation;
 
 type Operands = SmallVec<[Tensor; 2]>;
 
@@ -27,7 +27,7 @@ pub(crate) fn bind(op: impl Op, inputs: &[&Tensor]) -> Tensor {
 /// Applies `op`; `site` is what errors and traces show.
 pub(crate) fn bind_at(op: Rc<dyn Op>, inputs: &[&Tensor], site: &'static Location<'static>) -> Tensor {
     check(&*op, inputs, site);
-    let union = with_settled(union_of(op.name(), inputs, site), inputs);
+    let union = with_settled(op.name(), union_of(op.name(), inputs, site), inputs, site);
     let operands: Operands = inputs.iter().map(|x| vary(x, &union, site)).collect();
     apply(op, operands, &union, site)
 }
@@ -53,7 +53,12 @@ fn check(op: &dyn Op, inputs: &[&Tensor], site: &'static Location<'static>) {
 fn union_of(op: &str, inputs: &[&Tensor], site: &'static Location<'static>) -> AxisSet {
     inputs.iter().fold(AxisSet::new(), |union, x| {
         union.union(x.axes()).unwrap_or_else(|(a, b)| {
-            let rule = format!("`{}` has {} positions in one operand and {} in another", a.name(), a.size(), b.size());
+            let rule = format!(
+                "`{}` has {} positions in one operand and {} in another",
+                a.name(),
+                a.size(),
+                b.size()
+            );
             violation(op, &rule, inputs, site)
         })
     })
@@ -61,9 +66,15 @@ fn union_of(op: &str, inputs: &[&Tensor], site: &'static Location<'static>) -> A
 
 /// Adds the axes over which one operand on a tape is settled and another is not: along these the operands differ
 /// in kind (one value; one value per position), so the former is varied. See [`Node::settled`].
-fn with_settled(mut union: AxisSet, inputs: &[&Tensor]) -> AxisSet {
+fn with_settled(
+    op: &str,
+    mut union: AxisSet,
+    inputs: &[&Tensor],
+    site: &'static Location<'static>,
+) -> AxisSet {
     let mut level: Operands = inputs.iter().map(|x| (*x).clone()).collect();
     while let Some(tape) = top(&level) {
+        check_open(op, &tape, inputs, site);
         for axis in unsettled(&tape, &level).iter() {
             union = union.with(axis).unwrap_or(union);
         }
@@ -92,9 +103,9 @@ pub(crate) fn vary(x: &Tensor, axes: &AxisSet, site: &'static Location<'static>)
     }
     let Some(tape) = x.tape().cloned() else { return vary_ground(x, &missing) };
     let (node, below) = x.on(&tape).expect("on its own tape");
+    check_open("pvary", &tape, &[x], site);
     tape.find_vary(node, &missing).unwrap_or_else(|| {
         let output = vary(below, axes, site);
-        check_open("pvary", &tape, &[x], site);
         tape.push_vary(node, missing, output, site)
     })
 }
@@ -111,13 +122,13 @@ fn vary_ground(x: &Tensor, missing: &AxisSet) -> Tensor {
 /// Evaluates below the topmost tape and records there; the operands all vary over `union`.
 fn apply(op: Rc<dyn Op>, inputs: Operands, union: &AxisSet, site: &'static Location<'static>) -> Tensor {
     let Some(tape) = top(&inputs) else { return eval(&*op, &inputs, union) };
-    let nodes: SmallVec<[Option<usize>; 2]> = inputs.iter().map(|x| x.on(&tape).map(|(node, _)| node)).collect();
+    let nodes: SmallVec<[Option<usize>; 2]> =
+        inputs.iter().map(|x| x.on(&tape).map(|(node, _)| node)).collect();
     let values: Operands = inputs.iter().map(|x| x.below(&tape)).collect();
     let output = apply(op.clone(), values.clone(), union, site);
     if !output.dtype().is_inexact() {
         return output;
     }
-    check_open(op.name(), &tape, &inputs.iter().collect::<SmallVec<[_; 2]>>(), site);
     let settled = settled_of(&*op, &tape, &nodes, union);
     tape.push(Node { kind: Kind::Apply { op, inputs: nodes, values }, output, settled, site })
 }

@@ -75,7 +75,8 @@ fn dot_trees<A: Tree>(a: &A, b: &A) -> Tensor {
 /// Numbers between −1 and 1 of the same type and dims; complex ones have both parts.
 fn random_like(x: &Tensor, seed: i64) -> Tensor {
     let draw = |seed| {
-        let numbers: Vec<f64> = uniform(Key::new(seed), Layout::Partitionable, [-1.0, 1.0], x.len(), 0..x.len());
+        let numbers: Vec<f64> =
+            uniform(Key::new(seed), Layout::Partitionable, [-1.0, 1.0], x.len(), 0..x.len());
         Tensor::from(Array::from_vec(numbers, x.dims()))
     };
     let real = draw(seed);
@@ -102,7 +103,10 @@ where
         let one = args.map_args(&mut |_, _, leaf| Tensor::from(leaf.to_array().index(0, lane)));
         let alone = f.call(&one).to_array();
         let here = together.to_array().index(0, lane);
-        assert!(same_bits(&alone, &here), "lane {lane} of {count}: alone {alone}, and with the others {here}");
+        assert!(
+            same_bits(&alone, &here),
+            "lane {lane} of {count}: alone {alone}, and with the others {here}"
+        );
     }
 }
 

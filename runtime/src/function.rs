@@ -114,7 +114,10 @@ impl<Args: ArgList> InAxes<Args> for Vec<Option<isize>> {
 
 fn check_entries<Args: ArgList>(entries: usize) {
     let arguments = Args::COUNT;
-    assert_eq!(entries, arguments, "vmap: in_axes has {entries} entries, and there are {arguments} arguments");
+    assert_eq!(
+        entries, arguments,
+        "vmap: in_axes has {entries} entries, and there are {arguments} arguments"
+    );
 }
 
 /// Implements the traits for one arity; stable Rust has no other way to range over tuples.

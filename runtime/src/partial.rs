@@ -89,7 +89,8 @@ impl PartialSum {
     pub fn start(mut sums: Vec<Self>, site: Site) -> Started {
         let axis = sums[0].axis.clone();
         sums.iter_mut().for_each(Self::join);
-        let pending = axis.group().map(|group| dispatch!(sums[0].dtype, T => send::<T>(group, &axis, &sums, site)));
+        let pending =
+            axis.group().map(|group| dispatch!(sums[0].dtype, T => send::<T>(group, &axis, &sums, site)));
         Started { sums, pending, site }
     }
 
@@ -119,7 +120,8 @@ pub(crate) fn join(parts: Vec<(Node, Array)>, leaves: u64) -> Vec<(Node, Array)>
 fn send<T: Scalar>(group: &Group, axis: &Axis, sums: &[PartialSum], site: Site) -> Pending<Buffer> {
     let len = sums.iter().map(PartialSum::len).sum();
     let nodes = sums[0].parts.iter().map(|(node, _)| *node);
-    let partials = nodes.enumerate().map(|(i, node)| Partial { node, data: side_by_side::<T>(group, sums, i, len) });
+    let partials =
+        nodes.enumerate().map(|(i, node)| Partial { node, data: side_by_side::<T>(group, sums, i, len) });
     let call = Call { op: "psum", site, dims: Some([len].into_iter().collect()) };
     group
         .start_all_reduce_tree::<T>(&call, Reduction::Sum, axis.leaves(), len, partials.collect())
@@ -152,7 +154,14 @@ impl Started {
     /// Waits, and gives the sums in the order in which they were started.
     pub fn finish(mut self) -> Vec<Tensor> {
         let Some(pending) = self.pending.take() else {
-            return self.sums.iter_mut().map(|sum| { let value = sum.local(); sum.complete(value, self.site) }).collect();
+            return self
+                .sums
+                .iter_mut()
+                .map(|sum| {
+                    let value = sum.local();
+                    sum.complete(value, self.site)
+                })
+                .collect();
         };
         let all = pending.finish().unwrap_or_else(|error| interrupt(error));
         let len = self.sums.iter().map(PartialSum::len).sum();

@@ -102,12 +102,6 @@ impl Tape {
         self.nodes.borrow()[node].settled.clone()
     }
 
-    /// Of `axes`, those over which the cotangent of `node` is summed.
-    pub fn summed(&self, node: usize, axes: &AxisSet) -> AxisSet {
-        let nodes = self.nodes.borrow();
-        axes.filter(|axis| self.reduces(axis) || nodes[node].settled.contains(axis.name()))
-    }
-
     pub fn push(self: &Rc<Self>, node: Node) -> Tensor {
         let output = node.output.clone();
         let mut nodes = self.nodes.borrow_mut();

@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use crate::array::{Array, Dims};
 use crate::dtype::{DType, Scalar};
+use crate::error::violation;
 use crate::tape::Tape;
 use crate::types::{Axis, AxisSet, TensorType};
-use crate::error::violation;
 
 /// A value that may vary over named axes: `f32[784,10]{batch}`. Cheap to clone; immutable.
 ///
@@ -98,7 +98,12 @@ impl Tensor {
     #[track_caller]
     pub fn axis(&self, name: &str) -> &Axis {
         self.axes().get(name).unwrap_or_else(|| {
-            violation("axis", &format!("the operand does not vary over `{name}`"), &[self], Location::caller())
+            violation(
+                "axis",
+                &format!("the operand does not vary over `{name}`"),
+                &[self],
+                Location::caller(),
+            )
         })
     }
 

@@ -34,7 +34,13 @@ enum Place {
 
 impl Axis {
     /// An axis of the mesh; `lanes` are the positions that this worker holds.
-    pub(crate) fn on_mesh(number: usize, group: Group, size: usize, lanes: Range<usize>, block: usize) -> Self {
+    pub(crate) fn on_mesh(
+        number: usize,
+        group: Group,
+        size: usize,
+        lanes: Range<usize>,
+        block: usize,
+    ) -> Self {
         let name = group.name().into();
         Self(Arc::new(AxisData { name, size, lanes, block, place: Place::Mesh(number, group) }))
     }

@@ -111,7 +111,8 @@ impl<F, I> Vmap<F, I> {
             let size = leaf.dim(dim);
             match &first {
                 Some((other, at, before)) if *other != size => {
-                    let rule = format!("there are {other} examples in argument {at} and {size} in argument {path}");
+                    let rule =
+                        format!("there are {other} examples in argument {at} and {size} in argument {path}");
                     violation("vmap", &rule, &[before, leaf], site)
                 }
                 Some(_) => {}

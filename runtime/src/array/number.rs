@@ -207,7 +207,9 @@ mod tests {
 
     #[test]
     fn remainders_have_the_sign_of_the_divisor() {
-        for (a, b, rest) in [(7, 3, 1), (-7, 3, 2), (7, -3, -2), (-7, -3, -1), (6, -3, 0), (5, 0, 0), (i32::MIN, -1, 0)] {
+        for (a, b, rest) in
+            [(7, 3, 1), (-7, 3, 2), (7, -3, -2), (-7, -3, -1), (6, -3, 0), (5, 0, 0), (i32::MIN, -1, 0)]
+        {
             assert_eq!(a.modulo(b), rest);
             if b != 0 {
                 assert_eq!(f64::from(a).modulo(f64::from(b)), f64::from(rest));
@@ -228,7 +230,10 @@ mod tests {
 
     #[test]
     fn signs() {
-        assert_eq!((0.0f32.signum_or_zero(), (-2.5f64).signum_or_zero(), 7u8.signum_or_zero()), (0.0, -1.0, 1));
+        assert_eq!(
+            (0.0f32.signum_or_zero(), (-2.5f64).signum_or_zero(), 7u8.signum_or_zero()),
+            (0.0, -1.0, 1)
+        );
         assert!(f32::NAN.signum_or_zero().is_nan());
         assert_eq!((i32::MIN.size(), Complex::new(3.0f64, -4.0).size()), (i32::MIN, 5.0));
     }

@@ -55,6 +55,8 @@ struct Sweep<'t> {
     cts: Vec<Accum>,
     /// How many later nodes use this one and have not been passed yet.
     uses: Vec<u32>,
+    /// Whether more than one node uses this one.
+    shared: Vec<bool>,
     buckets: Buckets,
 }
 
@@ -65,7 +67,8 @@ impl<'t> Sweep<'t> {
             node.operands().for_each(|operand| uses[operand] += 1);
         }
         let cts = nodes.iter().map(|_| Accum::default()).collect();
-        Self { tape, nodes, cts, uses, buckets: Buckets::default() }
+        let shared = uses.iter().map(|&uses| uses > 1).collect();
+        Self { tape, nodes, cts, uses, shared, buckets: Buckets::default() }
     }
 
     /// A cotangent that varies where the node does not is summed as a `pvary` would have it; one that does not
@@ -162,7 +165,8 @@ impl<'t> Sweep<'t> {
             self.cts[of].add(bind_at(fused.op, &refs, site));
         } else {
             let (inputs, union) = operands(&*fused.op, &refs, site);
-            let joined = self.uses[input] == 1;
+            // Where others will be added, blocks stay apart: sums of subtrees would depend on who holds what.
+            let joined = !self.shared[input];
             self.cts[of].add_partial(PartialSum::of(&*fused.op, &inputs, &union, joined));
         }
         true

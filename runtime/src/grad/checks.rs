@@ -90,7 +90,9 @@ pub fn note_axes(seen: &mut Vec<String>, axes: &AxisSet) {
 
 /// A name that nothing varies over is a slip that would leave a sum undone somewhere else.
 pub fn reduced_axes_exist(tape: &Tape, seen: Vec<String>, site: Site) {
-    let Some(missing) = tape.reduce_axes().find(|name| !seen.iter().any(|other| other == name)) else { return };
+    let Some(missing) = tape.reduce_axes().find(|name| !seen.iter().any(|other| other == name)) else {
+        return;
+    };
     let there = match &seen[..] {
         [] => "no axis".to_owned(),
         names => format!("`{}`", names.join("`, `")),

@@ -106,7 +106,9 @@ impl<G: Tree, V: Tree> Pullback<G, V> {
             });
             if let Some((node, below)) = leaf.on(&self.tape) {
                 if ct.dtype() != below.dtype() || ct.dims() != below.dims() {
-                    let rule = format!("a cotangent must have the value's dtype and dims, and at `{path}` it has not");
+                    let rule = format!(
+                        "a cotangent must have the value's dtype and dims, and at `{path}` it has not"
+                    );
                     violation("vjp", &rule, &[below, &ct], site);
                 }
                 seeds.push((node, ct));

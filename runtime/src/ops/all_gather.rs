@@ -91,7 +91,10 @@ impl Op for PsumScatter {
         let size = self.axis.size();
         if size == 0 || !dims[self.dim].is_multiple_of(size) {
             let (dim, name) = (self.dim, self.axis.name());
-            return Err(format!("dim {dim} of size {} does not divide among the {size} of `{name}`", dims[dim]));
+            return Err(format!(
+                "dim {dim} of size {} does not divide among the {size} of `{name}`",
+                dims[dim]
+            ));
         }
         dims[self.dim] /= size;
         Ok((inputs[0].dtype, dims))

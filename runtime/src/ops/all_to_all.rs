@@ -61,7 +61,9 @@ impl Op for AllToAll {
         let (size, name) = (self.axis.size(), self.axis.name());
         if size == 0 || !dims[self.split].is_multiple_of(size) {
             let (dim, n) = (self.split, dims[self.split]);
-            return Err(format!("dim {dim} of size {n} does not divide among the {size} positions of `{name}`"));
+            return Err(format!(
+                "dim {dim} of size {n} does not divide among the {size} positions of `{name}`"
+            ));
         }
         dims[self.split] /= size;
         dims[self.concat] *= size;

@@ -107,7 +107,12 @@ impl Op for Unstack {
         if rows == self.axis.size() {
             return Ok((inputs[0].dtype, dims));
         }
-        Err(format!("dim {} has {rows} rows, and `{}` {} positions", self.dim, self.axis.name(), self.axis.size()))
+        Err(format!(
+            "dim {} has {rows} rows, and `{}` {} positions",
+            self.dim,
+            self.axis.name(),
+            self.axis.size()
+        ))
     }
 
     fn axes(&self, union: &AxisSet) -> AxisSet {

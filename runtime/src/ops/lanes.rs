@@ -41,7 +41,8 @@ pub(crate) fn all_positions(op: &'static str, x: &Array, axis: &Axis, site: Site
     let Some(group) = axis.group() else { return x.clone() };
     let call = call_at(op, site, &x.dims()[1..]);
     let data = x.contiguous_buffer();
-    let parts = dispatch!(x.dtype(), T => group.all_gather::<T>(&call, data)).unwrap_or_else(|e| interrupt(e));
+    let parts =
+        dispatch!(x.dtype(), T => group.all_gather::<T>(&call, data)).unwrap_or_else(|e| interrupt(e));
     let arrays: Vec<Array> = lanes_of_members(axis)
         .into_iter()
         .zip(parts)
@@ -69,7 +70,8 @@ pub(crate) fn exchange(
 ) -> Vec<Array> {
     let members = lanes_of_members(axis);
     let Some(group) = axis.group() else { return vec![send(&members[0])] };
-    let parts: Vec<Parts> = members.iter().map(|q| smallvec![Part::whole(send(q).contiguous_buffer())]).collect();
+    let parts: Vec<Parts> =
+        members.iter().map(|q| smallvec![Part::whole(send(q).contiguous_buffer())]).collect();
     let call = call_at(op, site, row);
     let came = dispatch!(dtype, T => group.all_to_all::<T>(&call, parts)).unwrap_or_else(|e| interrupt(e));
     let one = |(p, mut parts): (&Range<usize>, Parts)| match parts.pop() {

@@ -64,7 +64,6 @@ pub use psum::psum;
 pub(crate) use psum::psum_of;
 pub use pvary::pvary;
 pub use reduce::*;
-pub(crate) use reduce::sum_dims;
 pub use reshape::{expand_dims, flatten, reshape, squeeze};
 pub use row_ids::OutOfRange;
 pub use scatter_add::{scatter_add, segment_sum};

@@ -19,7 +19,8 @@ use crate::types::{Axis, AxisSet, TensorType};
 
 type Site = &'static Location<'static>;
 
-const HELP: &str = "\n   help: the extreme of a value that is the same everywhere is the value: drop the call";
+const HELP: &str =
+    "\n   help: the extreme of a value that is the same everywhere is the value: drop the call";
 
 /// The maximum over one or several named axes.
 ///
@@ -110,8 +111,9 @@ impl Pextreme {
             lanes.slice(0, first - own.start, last - own.start, 1)
         };
         let nodes = if own.is_empty() { vec![] } else { tree::cover(blocks, axis.leaves()) };
-        let partials =
-            nodes.into_iter().map(|node| Partial { node, data: reduce(&positions(node)).contiguous_buffer() });
+        let partials = nodes
+            .into_iter()
+            .map(|node| Partial { node, data: reduce(&positions(node)).contiguous_buffer() });
         let dims = &lanes.dims()[1..];
         let call = call_at(self.name, self.site, dims);
         let (partials, len) = (partials.collect(), dims.iter().product());

@@ -13,7 +13,8 @@ use crate::types::Axis;
 /// If the operand does not vary over one of the axes; the mean of an invariant value is the value.
 #[track_caller]
 pub fn pmean(x: &Tensor, axes: impl Names) -> Tensor {
-    const HELP: &str = "\n   help: the mean of a value that is the same everywhere is the value: drop the pmean";
+    const HELP: &str =
+        "\n   help: the mean of a value that is the same everywhere is the value: drop the pmean";
     let axes = axes_of("pmean", x, axes, HELP);
     let count: usize = axes.iter().map(Axis::size).product();
     psum_of(x, &axes, std::panic::Location::caller()) / count as f64

@@ -51,11 +51,15 @@ pub fn pshuffle(x: &Tensor, name: &str, sources: &[usize]) -> Tensor {
 fn check(axis: &Axis, pairs: &[(usize, usize)]) -> Result<(), String> {
     let (mut sends, mut receives) = (vec![false; axis.size()], vec![false; axis.size()]);
     for &(source, destination) in pairs {
-        for (position, seen, does) in [(source, &mut sends, "sends"), (destination, &mut receives, "receives")] {
+        for (position, seen, does) in
+            [(source, &mut sends, "sends"), (destination, &mut receives, "receives")]
+        {
             match seen.get_mut(position) {
                 None => {
                     let (name, size) = (axis.name(), axis.size());
-                    return Err(format!("position {position} is out of range: `{name}` has {size} positions"));
+                    return Err(format!(
+                        "position {position} is out of range: `{name}` has {size} positions"
+                    ));
                 }
                 Some(true) => return Err(format!("position {position} {does} twice")),
                 Some(slot) => *slot = true,
@@ -91,7 +95,8 @@ impl Op for Ppermute {
             let rows = q.clone().filter_map(|d| source.get(&d).filter(|s| own.contains(s)));
             stack(&x, rows.map(|&s| x.slice(0, s - own.start, s - own.start + 1, 1)))
         };
-        let from = |p: &Range<usize>| own.clone().filter(|d| source.get(d).is_some_and(|s| p.contains(s))).count();
+        let from =
+            |p: &Range<usize>| own.clone().filter(|d| source.get(d).is_some_and(|s| p.contains(s))).count();
         let came = exchange("ppermute", &self.axis, (x.dtype(), &x.dims()[1..]), send, from, self.site);
         move_dim(&self.place(&x, &source, &came), 0, lane)
     }
@@ -111,7 +116,8 @@ impl Ppermute {
         let zeros = Array::zeros(x.dtype(), [&[1], &x.dims()[1..]].concat());
         let rows = own.map(|d| {
             let Some(s) = source.get(&d) else { return zeros.clone() };
-            let worker = members.iter().position(|lanes| lanes.contains(s)).expect("a position of some worker");
+            let worker =
+                members.iter().position(|lanes| lanes.contains(s)).expect("a position of some worker");
             next[worker] += 1;
             came[worker].slice(0, next[worker] - 1, next[worker], 1)
         });

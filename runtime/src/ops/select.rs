@@ -1,7 +1,7 @@
 //! `where_`: one of two values, by a condition.
 
-use super::operand::Operand;
 use super::broadcast_to;
+use super::operand::Operand;
 use crate::array::kernels::map3;
 use crate::array::{Array, Dims};
 use crate::bind::bind;

@@ -13,8 +13,8 @@ pub mod threefry;
 
 use std::ops::Range;
 
-use threefry::Layout;
 pub use threefry::Key;
+use threefry::Layout;
 
 use crate::array::{Array, Dims};
 use crate::dtype::{DType, Scalar};

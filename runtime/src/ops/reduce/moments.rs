@@ -123,7 +123,10 @@ mod tests {
         let x = Tensor::from([[1.0f64, 2.0], [3.0, 6.0]]);
         assert_eq!(x.mean(0).to_vec::<f64>(), [2.0, 4.0]);
         assert_eq!((x.mean(()).item::<f64>(), x.var(()).item::<f64>()), (3.0, 3.5));
-        assert_eq!((var_ddof(&x, 0, 1).to_vec::<f64>(), x.std(0).to_vec::<f64>()), (vec![2.0, 8.0], vec![1.0, 2.0]));
+        assert_eq!(
+            (var_ddof(&x, 0, 1).to_vec::<f64>(), x.std(0).to_vec::<f64>()),
+            (vec![2.0, 8.0], vec![1.0, 2.0])
+        );
         assert_eq!(x.var(keep(1)).dims(), [2, 1]);
         assert_eq!(Tensor::from([3i32, 4]).mean(()).item::<f32>(), 3.5);
         let z = Tensor::from([Complex::new(3.0f64, 0.0), Complex::new(0.0, 4.0)]);
