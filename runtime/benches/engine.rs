@@ -33,7 +33,10 @@ fn loss(model: &Mlp, x: &Tensor, label: &Tensor) -> Tensor {
 
 fn data(batch: usize, pixels: usize) -> (Tensor, Tensor) {
     let labels: Vec<i32> = (0..batch as i32).map(|i| i % 10).collect();
-    (axisgrad::random::normal(Key::new(1), DType::F32, &[batch, pixels]), Array::from_vec(labels, [batch]).into())
+    (
+        axisgrad::random::normal(Key::new(1), DType::F32, &[batch, pixels]),
+        Array::from_vec(labels, [batch]).into(),
+    )
 }
 
 /// The medians of the times of several functions, in seconds, run in turn.
@@ -103,7 +106,8 @@ fn memory(sizes: &[usize]) {
 fn peak(run: impl FnOnce()) -> u64 {
     let status = |key: &str| {
         let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let line = text.lines().find(|line| line.starts_with(key)).and_then(|line| line.split_whitespace().nth(1));
+        let line =
+            text.lines().find(|line| line.starts_with(key)).and_then(|line| line.split_whitespace().nth(1));
         line.and_then(|kilobytes| kilobytes.parse::<u64>().ok()).unwrap_or(0) * 1024
     };
     // Resets the high-water mark.

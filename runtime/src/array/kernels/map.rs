@@ -6,7 +6,8 @@ use super::nest::{Nest, Row, broadcast_dims};
 use crate::array::Array;
 use crate::dtype::{DType, Scalar, dispatch};
 
-/// Elements that go through the inner loop at once: operands that do not lie in order are put in order first.
+/// Elements that go through the inner loop at once. Operands that do not lie in order are put in order first, so
+/// that there is one loop for all layouts: there are hundreds of functions, and each loop of each is compiled.
 const CHUNK: usize = 256;
 
 /// `f` of every element: `T[dims] -> U[dims]`.
@@ -15,10 +16,12 @@ const CHUNK: usize = 256;
 /// If the elements are not of type `T`.
 pub fn map1<T: Scalar, U: Scalar>(a: &Array, f: impl Fn(T) -> U + Sync) -> Array {
     let data = a.data::<T>();
-    fill(a.dims(), [a], |out, [row]| match Run::new(data, row, out.len()) {
-        Run::Slice(x) => out.iter_mut().zip(x).for_each(|(out, &x)| *out = f(x)),
-        Run::Same(x) => out.fill(f(x)),
-        run => run.in_chunks(out, |out, x| out.iter_mut().zip(x).for_each(|(out, &x)| *out = f(x))),
+    fill(a.dims(), [a], [T::ZERO; CHUNK], |out, [row], hold| {
+        let run = Run::new(data, row, out.len());
+        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
+            let x = run.chunk(i * CHUNK, out.len(), hold);
+            out.iter_mut().zip(x).for_each(|(out, &x)| *out = f(x));
+        }
     })
 }
 
@@ -28,21 +31,17 @@ pub fn map1<T: Scalar, U: Scalar>(a: &Array, f: impl Fn(T) -> U + Sync) -> Array
 /// If the elements are not of types `A` and `B`, or the dims do not broadcast.
 pub fn map2<A: Scalar, B: Scalar, U: Scalar>(a: &Array, b: &Array, f: impl Fn(A, B) -> U + Sync) -> Array {
     let (data_a, data_b) = (a.data::<A>(), b.data::<B>());
-    fill(&broadcast_dims(&[a, b]), [a, b], |out, [row_a, row_b]| {
+    let holds = ([A::ZERO; CHUNK], [B::ZERO; CHUNK]);
+    fill(&broadcast_dims(&[a, b]), [a, b], holds, |out, [row_a, row_b], (hold_a, hold_b)| {
         let (a, b) = (Run::new(data_a, row_a, out.len()), Run::new(data_b, row_b, out.len()));
-        match (a, b) {
-            (Run::Slice(a), Run::Slice(b)) => zip2(out, a, b, &f),
-            (Run::Slice(a), Run::Same(b)) => out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a, b)),
-            (Run::Same(a), Run::Slice(b)) => out.iter_mut().zip(b).for_each(|(out, &b)| *out = f(a, b)),
-            (a, b) => a.in_chunks_with(&b, out, |out, a, b| zip2(out, a, b, &f)),
+        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
+            let (from, len) = (i * CHUNK, out.len());
+            let (a, b) = (a.chunk(from, len, hold_a), b.chunk(from, len, hold_b));
+            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                *out = f(a, b);
+            }
         }
     })
-}
-
-fn zip2<A: Scalar, B: Scalar, U>(out: &mut [U], a: &[A], b: &[B], f: impl Fn(A, B) -> U) {
-    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-        *out = f(a, b);
-    }
 }
 
 /// `f` of every three elements, broadcast: `A[..], B[..], C[..] -> U[..]`.
@@ -56,21 +55,26 @@ pub fn map3<A: Scalar, B: Scalar, C: Scalar, U: Scalar>(
     f: impl Fn(A, B, C) -> U + Sync,
 ) -> Array {
     let (data_a, data_b, data_c) = (a.data::<A>(), b.data::<B>(), c.data::<C>());
-    fill(&broadcast_dims(&[a, b, c]), [a, b, c], |out, [row_a, row_b, row_c]| {
-        let len = out.len();
-        let (a, b) = (Run::new(data_a, row_a, len), Run::new(data_b, row_b, len));
-        let c = Run::new(data_c, row_c, len);
-        let (mut hold_a, mut hold_b, mut hold_c) = ([A::ZERO; CHUNK], [B::ZERO; CHUNK], [C::ZERO; CHUNK]);
-        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
-            let (from, len) = (i * CHUNK, out.len());
-            let a = a.chunk(from, len, &mut hold_a);
-            let b = b.chunk(from, len, &mut hold_b);
-            let c = c.chunk(from, len, &mut hold_c);
-            for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
-                *out = f(a, b, c);
+    let holds = ([A::ZERO; CHUNK], [B::ZERO; CHUNK], [C::ZERO; CHUNK]);
+    fill(
+        &broadcast_dims(&[a, b, c]),
+        [a, b, c],
+        holds,
+        |out, [row_a, row_b, row_c], (hold_a, hold_b, hold_c)| {
+            let len = out.len();
+            let (a, b) = (Run::new(data_a, row_a, len), Run::new(data_b, row_b, len));
+            let c = Run::new(data_c, row_c, len);
+            for (i, out) in out.chunks_mut(CHUNK).enumerate() {
+                let (from, len) = (i * CHUNK, out.len());
+                let a = a.chunk(from, len, hold_a);
+                let b = b.chunk(from, len, hold_b);
+                let c = c.chunk(from, len, hold_c);
+                for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
+                    *out = f(a, b, c);
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 /// The same elements in row-major order in new memory: `T[dims] -> T[dims]`.
@@ -89,16 +93,17 @@ pub fn cast(a: &Array, to: DType) -> Array {
     dispatch!(a.dtype(), T => dispatch!(to, U => map1::<T, U>(a, |x| U::from_wide(x.wide()))))
 }
 
-/// New memory of dims `dims`, each inner loop written by `body` from where the operands lie.
-fn fill<U: Scalar, const N: usize>(
+/// New memory of dims `dims`, each inner loop written by `body` from where the operands lie; `holds` is its to use.
+fn fill<U: Scalar, H, const N: usize>(
     dims: &[usize],
     operands: [&Array; N],
-    body: impl Fn(&mut [U], Row<N>) + Sync,
+    mut holds: H,
+    body: impl Fn(&mut [U], Row<N>, &mut H) + Sync,
 ) -> Array {
     let nest = Nest::new(dims, operands);
     let mut buffer = largest_pool(operands).alloc::<U>(dims.iter().product());
     let (out, len) = (buffer.as_mut_slice::<U>(), nest.row_len());
-    nest.for_rows(0..nest.rows(), |row, at| body(&mut out[row * len..][..len], at));
+    nest.for_rows(0..nest.rows(), |row, at| body(&mut out[row * len..][..len], at, &mut holds));
     Array::from_written::<U>(dims, buffer)
 }
 
@@ -142,22 +147,6 @@ impl<'a, T: Scalar> Run<'a, T> {
             }
         }
         &hold[..len]
-    }
-
-    fn in_chunks<U>(&self, out: &mut [U], body: impl Fn(&mut [U], &[T])) {
-        let mut hold = [T::ZERO; CHUNK];
-        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
-            let len = out.len();
-            body(out, self.chunk(i * CHUNK, len, &mut hold));
-        }
-    }
-
-    fn in_chunks_with<B: Scalar, U>(&self, b: &Run<B>, out: &mut [U], body: impl Fn(&mut [U], &[T], &[B])) {
-        let (mut hold_a, mut hold_b) = ([T::ZERO; CHUNK], [B::ZERO; CHUNK]);
-        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
-            let (from, len) = (i * CHUNK, out.len());
-            body(out, self.chunk(from, len, &mut hold_a), b.chunk(from, len, &mut hold_b));
-        }
     }
 }
 
