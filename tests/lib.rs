@@ -1,3 +1,5 @@
 //! The placement harness and the suites.
 
+pub mod does_not_compile;
 pub mod placement;
+pub mod program;

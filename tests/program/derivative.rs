@@ -1,0 +1,150 @@
+//! Derivatives of functions whose arguments are known only at run time.
+
+use axisgrad::ops::stack;
+use axisgrad::{Tensor, Tree, grad, value_and_grad, vjp};
+
+use super::interpret::{Context, Returned, call};
+use super::record::Fun;
+use super::value::Value;
+
+/// The parameters of `grad`.
+#[derive(Clone, Default)]
+#[allow(missing_docs)]
+pub struct Derivative {
+    pub argnums: Vec<i64>,
+    pub reduce_axes: Vec<String>,
+    pub has_aux: bool,
+    pub holomorphic: bool,
+    pub allow_int: bool,
+}
+
+/// What differentiating gives.
+pub struct Outcome {
+    /// The function's value.
+    pub value: Tensor,
+    /// Its auxiliary results.
+    pub aux: Vec<Tensor>,
+    /// One for each leaf of the chosen arguments, in the order asked for.
+    pub gradients: Vec<Tensor>,
+}
+
+/// The arguments parted into those to differentiate and the rest, and how to join them again.
+struct Parted {
+    positions: Vec<usize>,
+    chosen: Vec<Value>,
+    rest: Vec<Value>,
+}
+
+impl Parted {
+    fn new(args: &[Value], argnums: &[i64]) -> Self {
+        let positions: Vec<usize> =
+            argnums.iter().map(|&n| n.rem_euclid(args.len() as i64) as usize).collect();
+        let chosen = positions.iter().map(|&i| args[i].clone()).collect();
+        let others = args.iter().enumerate().filter(|(i, _)| !positions.contains(i));
+        Self { chosen, rest: others.map(|(_, arg)| arg.clone()).collect(), positions }
+    }
+
+    /// The leaves of all arguments in order.
+    fn leaves(&self, chosen: &[Value], rest: &[Value]) -> Vec<Tensor> {
+        let mut rest = rest.iter();
+        let arg = |i| match self.positions.iter().position(|&p| p == i) {
+            Some(at) => &chosen[at],
+            None => rest.next().expect("one for each other argument"),
+        };
+        (0..chosen.len() + self.rest.len()).map(arg).flat_map(Tree::leaves).collect()
+    }
+}
+
+/// Value, auxiliary results and gradients of `fun` at `args`.
+pub fn differentiate(context: &Context, fun: &Fun, args: &[Value], how: &Derivative) -> Outcome {
+    let parted = Parted::new(args, &how.argnums);
+    let run = |chosen: &Vec<Value>, rest: &Vec<Value>| scalar(context, fun, &parted.leaves(chosen, rest));
+    let reduce = context.reducible(&how.reduce_axes, fun, &args.to_vec().leaves(), &[]);
+    let mut transform = value_and_grad(run).has_aux().reduce_axes(reduce);
+    if how.holomorphic {
+        transform = transform.holomorphic();
+    }
+    if how.allow_int {
+        transform = transform.allow_int();
+    }
+    let ((value, aux), gradients) = transform.at((&parted.chosen, &parted.rest));
+    Outcome { value, aux, gradients: gradients.leaves() }
+}
+
+/// The gradients alone, through `grad`.
+pub fn gradients(context: &Context, fun: &Fun, args: &[Value], how: &Derivative) -> Vec<Tensor> {
+    let parted = Parted::new(args, &how.argnums);
+    let run = |chosen: &Vec<Value>, rest: &Vec<Value>| scalar(context, fun, &parted.leaves(chosen, rest)).0;
+    let reduce = context.reducible(&how.reduce_axes, fun, &args.to_vec().leaves(), &[]);
+    let mut transform = grad(run).reduce_axes(reduce);
+    if how.holomorphic {
+        transform = transform.holomorphic();
+    }
+    if how.allow_int {
+        transform = transform.allow_int();
+    }
+    transform.at((&parted.chosen, &parted.rest)).leaves()
+}
+
+fn scalar(context: &Context, fun: &Fun, args: &[Tensor]) -> (Tensor, Vec<Tensor>) {
+    let Returned { results, aux } = call(context, fun, args);
+    let [value] = &results[..] else { panic!("a function to differentiate has one result") };
+    (value.clone(), aux)
+}
+
+/// The results of `fun`, and `cotangents` pulled back to the leaves of the chosen arguments.
+pub fn pull_back(
+    context: &Context,
+    fun: &Fun,
+    args: &[Value],
+    how: &Derivative,
+    cotangents: Vec<Tensor>,
+) -> (Vec<Tensor>, Vec<Tensor>) {
+    let parted = Parted::new(args, &how.argnums);
+    let run =
+        |chosen: &Vec<Value>, rest: &Vec<Value>| call(context, fun, &parted.leaves(chosen, rest)).results;
+    let reduce = context.reducible(&how.reduce_axes, fun, &args.to_vec().leaves(), &cotangents);
+    let (value, pullback) = vjp(run).reduce_axes(reduce).at((&parted.chosen, &parted.rest));
+    (value, pullback.call(&cotangents).leaves())
+}
+
+/// The Jacobian of the single result of `fun` by each leaf of the chosen arguments: the result's dims, then the
+/// leaf's. One row after another, backwards.
+pub fn jacobian(context: &Context, fun: &Fun, args: &[Value], argnums: &[i64]) -> Vec<Tensor> {
+    let parted = Parted::new(args, argnums);
+    jacobian_of(&parted, &|leaves| scalar(context, fun, leaves).0)
+}
+
+/// The Hessian by the one leaf of the chosen argument.
+pub fn hessian(context: &Context, fun: &Fun, args: &[Value], argnums: &[i64]) -> Vec<Tensor> {
+    let parted = Parted::new(args, argnums);
+    let rest = parted.rest.clone();
+    assert_eq!(parted.chosen.leaves().len(), 1, "hessian: one leaf");
+    let first = args[..parted.positions[0]].to_vec().leaves().len();
+    let slope = |leaves: &[Tensor]| {
+        let at = vec![Value::Leaf(leaves[first].clone())];
+        let run = |chosen: &Vec<Value>| scalar(context, fun, &parted.leaves(chosen, &rest)).0;
+        grad(run).at(&at).leaves().remove(0)
+    };
+    jacobian_of(&parted, &slope)
+}
+
+fn jacobian_of(parted: &Parted, f: &dyn Fn(&[Tensor]) -> Tensor) -> Vec<Tensor> {
+    let run = |chosen: &Vec<Value>, rest: &Vec<Value>| f(&parted.leaves(chosen, rest));
+    let (value, pullback) = vjp(run).at((&parted.chosen, &parted.rest));
+    let rows: Vec<Vec<Tensor>> =
+        (0..value.len()).map(|i| pullback.call(&basis(&value, i)).leaves()).collect();
+    let leaves = parted.chosen.leaves();
+    let by_leaf = |(i, leaf): (usize, &Tensor)| {
+        let column: Vec<&Tensor> = rows.iter().map(|row| &row[i]).collect();
+        stack(&column, 0).reshape([value.dims(), leaf.dims()].concat())
+    };
+    leaves.iter().enumerate().map(by_leaf).collect()
+}
+
+/// One at element `i`, zero elsewhere.
+fn basis(like: &Tensor, i: usize) -> Tensor {
+    let mut data = vec![0.0; like.len()];
+    data[i] = 1.0;
+    Tensor::from(axisgrad::Array::from_vec(data, like.dims())).cast(like.dtype())
+}
