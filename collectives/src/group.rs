@@ -1,5 +1,6 @@
 //! A worker's handle to a group: the collectives.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::buffer::{Buffer, Pool};
@@ -218,5 +219,11 @@ impl Group {
     fn as_leaf(&self, data: Buffer) -> (u64, Vec<Partial>) {
         let leaves = self.size() as u64;
         (leaves, vec![Partial { node: Node::leaf(self.index() as u64), data }])
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Group({}: member {} of {})", self.name(), self.index(), self.size())
     }
 }

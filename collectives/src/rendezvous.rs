@@ -68,3 +68,94 @@ impl<T> Rendezvous<T> {
         (0..self.members).filter(|&member| round.is_none_or(|round| round.slots[member].is_none())).collect()
     }
 }
+
+#[cfg(all(test, loom))]
+mod model {
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sync::Bell;
+
+    struct Meeting {
+        rendezvous: Rendezvous<usize>,
+        bells: [Bell; 2],
+        failed: AtomicBool,
+    }
+
+    fn meeting() -> Arc<Meeting> {
+        let bells = [Bell::default(), Bell::default()];
+        Arc::new(Meeting { rendezvous: Rendezvous::new(2), bells, failed: AtomicBool::new(false) })
+    }
+
+    impl Meeting {
+        fn post(&self, round: u64, me: usize) {
+            if self.rendezvous.post(round, me, me * 10) {
+                self.bells[1 - me].ring();
+            }
+        }
+
+        /// Waits as workers do; what arrived, or nothing after a failure.
+        fn wait(&self, round: u64, me: usize) -> Option<Vec<usize>> {
+            loop {
+                let heard = self.bells[me].count();
+                if self.failed.load(Ordering::Acquire) {
+                    return None;
+                }
+                if self.rendezvous.complete(round) {
+                    return Some(self.rendezvous.take(round, |item| *item));
+                }
+                self.bells[me].sleep(heard, Duration::MAX);
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_sleeps_through_a_round() {
+        loom::model(|| {
+            let meeting = meeting();
+            let other = meeting.clone();
+            let thread = loom::thread::spawn(move || {
+                other.post(0, 1);
+                assert_eq!(other.wait(0, 1), Some(vec![0, 10]));
+            });
+            meeting.post(0, 0);
+            assert_eq!(meeting.wait(0, 0), Some(vec![0, 10]));
+            thread.join().unwrap();
+            assert!(meeting.rendezvous.rounds.lock().unwrap().is_empty());
+        });
+    }
+
+    #[test]
+    fn rounds_may_overlap() {
+        loom::model(|| {
+            let meeting = meeting();
+            let other = meeting.clone();
+            let thread = loom::thread::spawn(move || {
+                other.post(0, 1);
+                other.post(4, 1);
+                assert_eq!(other.wait(4, 1), Some(vec![0, 10]));
+            });
+            meeting.post(4, 0);
+            assert_eq!(meeting.wait(4, 0), Some(vec![0, 10]));
+            thread.join().unwrap();
+            assert_eq!(meeting.rendezvous.missing(0), [0]);
+        });
+    }
+
+    #[test]
+    fn a_failure_wakes_who_waits() {
+        loom::model(|| {
+            let meeting = meeting();
+            let other = meeting.clone();
+            let thread = loom::thread::spawn(move || {
+                other.failed.store(true, Ordering::Release);
+                other.bells.iter().for_each(Bell::ring);
+            });
+            meeting.post(0, 0);
+            assert_eq!(meeting.wait(0, 0), None);
+            thread.join().unwrap();
+        });
+    }
+}

@@ -7,7 +7,8 @@ pub(crate) use std::sync::{Condvar, Mutex, atomic};
 
 use std::time::Duration;
 
-use atomic::{AtomicUsize, Ordering::SeqCst};
+use atomic::AtomicUsize;
+use atomic::Ordering::{AcqRel, Acquire};
 
 /// Wakes one worker: others ring it after they have made something ready.
 ///
@@ -24,8 +25,10 @@ pub(crate) struct Bell {
 impl Bell {
     /// Wakes whoever waits.
     pub(crate) fn ring(&self) {
-        self.count.fetch_add(1, SeqCst);
-        if self.sleepers.load(SeqCst) > 0 {
+        self.count.fetch_add(1, AcqRel);
+        // Reading by a read-modify-write: either it sees the sleeper, or the sleeper, whose own comes later,
+        // sees the count.
+        if self.sleepers.fetch_add(0, AcqRel) > 0 {
             // Taking the lock orders this after a sleeper's last look at the count.
             drop(self.lock.lock().expect("bell"));
             self.rung.notify_all();
@@ -34,7 +37,7 @@ impl Bell {
 
     /// How often it has been rung.
     pub(crate) fn count(&self) -> usize {
-        self.count.load(SeqCst)
+        self.count.load(Acquire)
     }
 
     /// Looks so many times; true if it was rung since the count was `seen`.
@@ -50,11 +53,11 @@ impl Bell {
 
     /// Sleeps until the count is no longer `seen`, and no longer than `timeout`.
     pub(crate) fn sleep(&self, seen: usize, timeout: Duration) {
-        self.sleepers.fetch_add(1, SeqCst);
+        self.sleepers.fetch_add(1, AcqRel);
         let guard = self.lock.lock().expect("bell");
         if self.count() == seen {
             drop(self.rung.wait_timeout(guard, timeout).expect("bell"));
         }
-        self.sleepers.fetch_sub(1, SeqCst);
+        self.sleepers.fetch_sub(1, AcqRel);
     }
 }

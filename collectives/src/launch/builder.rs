@@ -1,9 +1,11 @@
 //! From sizes and options to a mesh that fits the machine.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::agree::agree;
 use super::env::{Launcher, detect};
 use crate::error::Result;
 use crate::mesh::{Shape, config};
@@ -82,8 +84,14 @@ impl Mesh {
     }
 }
 
+impl fmt::Debug for Mesh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mesh({})", self.summary())
+    }
+}
+
 /// Describes a [`Mesh`].
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Debug)]
 pub struct MeshBuilder {
     axes: Vec<(String, Option<usize>)>,
     threads: Option<usize>,
@@ -165,6 +173,9 @@ impl MeshBuilder {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cores = (cores / local_ranks.max(1)).max(1);
         let mesh = self.fit(ranks, cores, link)?;
+        if let Some(link) = mesh.link() {
+            agree(&**link, &mesh.summary(), mesh.timeout())?;
+        }
         if self.announce && mesh.link().is_none_or(|link| link.rank() == 0) {
             eprintln!("axisgrad: {}", mesh.summary());
         }

@@ -1,5 +1,6 @@
 //! Starting workers: flags, environment, threads, and what becomes of panics.
 
+mod agree;
 mod args;
 mod builder;
 pub mod env;

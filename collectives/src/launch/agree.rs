@@ -1,0 +1,81 @@
+//! Before the first run: all ranks must have been started alike.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::mesh::config;
+use crate::transport::Link;
+
+/// The tag of these messages; no group's.
+const TAG: u64 = u64::MAX - 1;
+
+/// Compares what this rank is about to run with every other rank.
+///
+/// # Errors
+/// If one differs, or has not answered when the time is up.
+pub(super) fn agree(link: &dyn Link, mine: &str, timeout: Duration) -> Result<()> {
+    let others = || (0..link.ranks()).filter(|&rank| rank != link.rank());
+    others().try_for_each(|rank| link.send(rank, TAG, mine.as_bytes(), &[]))?;
+    let deadline = Instant::now() + timeout;
+    others().try_for_each(|rank| {
+        let theirs = receive(link, rank, deadline)?;
+        if theirs == mine.as_bytes() { Ok(()) } else { Err(differ(link.rank(), mine, rank, &theirs)) }
+    })
+}
+
+fn receive(link: &dyn Link, rank: usize, deadline: Instant) -> Result<Vec<u8>> {
+    loop {
+        if let Some((text, _)) = link.try_receive(rank, TAG)? {
+            return Ok(text);
+        }
+        if Instant::now() > deadline {
+            let message = format!("rank {rank} has not described its mesh in time: is it still starting up?");
+            return Err(Error::new(ErrorKind::Timeout, message));
+        }
+        thread::sleep(Duration::from_micros(100));
+    }
+}
+
+fn differ(rank: usize, mine: &str, other: usize, theirs: &[u8]) -> Error {
+    let mut lines = [(rank, mine.to_string()), (other, String::from_utf8_lossy(theirs).into_owned())];
+    lines.sort();
+    let lines = lines.map(|(rank, text)| format!("   rank {rank} is to run {text}\n")).concat();
+    config(format!(
+        "the ranks were started differently\n{lines}   \
+         give all of them the same --threads, --mesh and --block"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::channels::network;
+
+    #[test]
+    fn ranks_that_differ_all_say_so() {
+        let ends = network(2);
+        let texts = ["2 ranks x 1 thread", "2 ranks x 4 threads"];
+        let results = thread::scope(|scope| {
+            let check = |rank: usize| {
+                let end = &ends[rank];
+                scope.spawn(move || agree(&**end, texts[rank], Duration::from_secs(20)))
+            };
+            [check(0), check(1)].map(|thread| thread.join().unwrap())
+        });
+        for result in results {
+            assert_eq!(
+                result.unwrap_err().to_string(),
+                "the ranks were started differently\n   rank 0 is to run 2 ranks x 1 thread\n   \
+                 rank 1 is to run 2 ranks x 4 threads\n   give all of them the same --threads, --mesh and --block"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rank_that_does_not_answer_is_named() {
+        let ends = network(2);
+        let error = agree(&*ends[0], "", Duration::from_millis(5)).unwrap_err();
+        assert!(error.to_string().starts_with("rank 1 has not described its mesh in time"), "{error}");
+    }
+}
