@@ -16,7 +16,7 @@
 //!
 //! **The end.** A link says goodbye when it is dropped, and waits until every peer has said goodbye too and
 //! nothing is under way: only then is MPI finalised. A rank that waits for a message from one that has said
-//! goodbye gets an error at once. [`Link::abort`] tells the peers the cause, prints it, and ends all of them
+//! goodbye gets an error, once it has had the time to read what the other may have said about it in letters. [`Link::abort`] tells the peers the cause, prints it, and ends all of them
 //! with `MPI_Abort`; of several ranks that do so at once the lowest prints, the others keep quiet.
 
 mod packet;
@@ -39,6 +39,10 @@ const PACKETS: i32 = 0;
 const TAGS: u64 = 32_767;
 /// How long a rank that fails listens for a lower one that failed at the same moment.
 const FIRST_CAUSE: Duration = Duration::from_millis(10);
+/// The tag of letters, which ranks listen for without waiting: one that has left need not send any.
+const LETTERS: u64 = u64::MAX;
+/// How long a rank that waits for one that has left reads its letters first, which say more.
+const READING: Duration = Duration::from_millis(250);
 /// How long a rank that a peer is ending waits for that, before it does so itself.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -79,8 +83,8 @@ struct Peer {
     packets: VecDeque<Transfer<BufferMut>>,
     sent: u64,
     received: u64,
-    /// How many packets the peer has sent in all, once it has said that it is done.
-    goodbye: Option<u64>,
+    /// How many packets the peer has sent in all, once it has said that it is done, and when it did.
+    goodbye: Option<(u64, Instant)>,
 }
 
 /// A packet that has arrived, with parts that may still be under way.
@@ -191,7 +195,7 @@ impl Mpi {
                 let queue = post.inbox.entry((from, packet.tag)).or_default();
                 queue.push_back(Incoming { header: packet.header, parts });
             }
-            Kind::Goodbye => post.peers[from].goodbye = Some(packet.tag),
+            Kind::Goodbye => post.peers[from].goodbye = Some((packet.tag, Instant::now())),
             Kind::Failure => post.note_failure(from, &String::from_utf8_lossy(&packet.header)),
         }
         Ok(())
@@ -342,7 +346,9 @@ impl Post {
             return Err(error.clone());
         }
         let pending = self.inbox.get(&(from, tag)).is_some_and(|queue| !queue.is_empty());
-        if !pending && self.peers[from].has_left() {
+        let peer = &self.peers[from];
+        let read = peer.goodbye.is_some_and(|(_, at)| at.elapsed() > READING);
+        if peer.has_left() && read && !pending && tag != LETTERS {
             let text = format!("rank {from} has finished, and will send nothing more");
             return Err(Error::new(ErrorKind::Peer, text));
         }
@@ -353,7 +359,7 @@ impl Post {
 impl Peer {
     /// Whether it has said goodbye and everything that it sent before has come.
     fn has_left(&self) -> bool {
-        self.goodbye == Some(self.received)
+        self.goodbye.is_some_and(|(sent, _)| sent == self.received)
     }
 }
 
