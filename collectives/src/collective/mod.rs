@@ -26,9 +26,6 @@ use crate::roster::LastCall;
 use crate::signature::{Call, Signature};
 use crate::transport::{Arrival, Layout, Offer, Reach, Transport};
 
-/// Rounds that every call may use.
-pub(crate) const ROUNDS: u64 = 4;
-
 /// One worker's membership of a group.
 pub(crate) struct Member {
     pub(crate) name: Arc<str>,

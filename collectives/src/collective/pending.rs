@@ -4,12 +4,12 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{Member, ROUNDS, Step, Then};
+use super::{Member, Step, Then};
 use crate::buffer::Pool;
 use crate::error::{Error, Result};
 use crate::roster::{LastCall, Roster};
 use crate::signature::{Signature, disagreement};
-use crate::transport::Reach;
+use crate::transport::{ROUNDS, Reach};
 
 /// A collective that has been started and not been finished.
 ///

@@ -6,9 +6,7 @@ use super::{Farewell, LastCall, Roster};
 use crate::error::Result;
 use crate::mesh::AxisSet;
 use crate::signature::{Signature, take, take_text};
-
-/// The tag of letters; no group's.
-const LETTERS: u64 = u64::MAX;
+use crate::transport::LETTERS;
 
 /// A worker has finished: its number, then the calls it has made in each of its groups.
 const FAREWELL: u64 = 0;

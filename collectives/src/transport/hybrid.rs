@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::threads::Threads;
-use super::{Arrival, Layout, Link, Offer, Outgoing, Part, Parts, Reach, Transport};
-use crate::collective::{ROUNDS, tree::Node};
+use super::{Arrival, Layout, Link, Offer, Outgoing, Part, Parts, ROUNDS, Reach, Transport};
+use crate::collective::tree::Node;
 use crate::error::Result;
 use crate::roster::{LastCall, Roster};
 use crate::signature::{Signature, disagreement, take};

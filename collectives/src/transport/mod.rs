@@ -72,6 +72,10 @@ impl Part {
 /// A message as it arrived: its header, and one buffer for each part that was sent.
 pub type Message = (Vec<u8>, Vec<Buffer>);
 
+/// The tag of what ranks tell each other about a run. They listen for it without waiting: a rank that has left
+/// owes nobody a letter, while waiting for any other message of its is an error.
+pub const LETTERS: u64 = u64::MAX;
+
 /// Point-to-point messages among ranks.
 ///
 /// Messages with the same `(from, to, tag)` arrive in the order in which they were sent, whole, once; among
@@ -95,6 +99,9 @@ pub trait Link: Send + Sync {
     /// ends all processes.
     fn abort(&self, cause: &Error);
 }
+
+/// Rounds that every call may use.
+pub(crate) const ROUNDS: u64 = 4;
 
 /// Which members a round goes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

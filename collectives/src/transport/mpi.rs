@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use crate::buffer::{Buffer, BufferMut, Pool};
 use crate::error::{Error, ErrorKind, Result};
-use crate::transport::{Link, Message, Part};
+use crate::transport::{LETTERS, Link, Message, Part};
 use packet::{Kind, Packet, Payload};
 use raw::{Comm, Transfer};
 
@@ -39,8 +39,6 @@ const PACKETS: i32 = 0;
 const TAGS: u64 = 32_767;
 /// How long a rank that fails listens for a lower one that failed at the same moment.
 const FIRST_CAUSE: Duration = Duration::from_millis(10);
-/// The tag of letters, which ranks listen for without waiting: one that has left need not send any.
-const LETTERS: u64 = u64::MAX;
 /// How long a rank that waits for one that has left reads its letters first, which say more.
 const READING: Duration = Duration::from_millis(250);
 /// How long a rank that a peer is ending waits for that, before it does so itself.
