@@ -129,7 +129,7 @@ impl<F, I> Vmap<F, I> {
             (None, None) => violation("vmap", "no argument is mapped\n   help: give axis_size", &[], site),
         };
         let birth = moment();
-        let name = self.name.clone().unwrap_or_else(|| format!("vmap#{birth}"));
+        let name = self.name.clone().unwrap_or_else(|| format!("vmap{birth}"));
         Axis::on_lanes(&name, size, birth)
     }
 
