@@ -222,12 +222,19 @@ fn workers_that_call_different_things() {
     let error = mesh
         .run(|w| {
             let x = w.unstack(&ones(&[64, 3]), "batch");
-            if w.index() == 0 { drop(psum(&x, "batch")) } else { drop(gather(&x, "batch")) }
+            if w.index() == 0 {
+                drop(psum(&x, "batch"))
+            } else {
+                drop(gather(&x, "batch"))
+            }
             Ok::<_, axisgrad::Error>(())
         })
         .expect_err("the calls differ")
         .to_string();
-    assert!(error.starts_with("collective mismatch in group `batch`\n   worker 0 calls psum f32[3] (errors.rs:"), "{error}");
+    assert!(
+        error.starts_with("collective mismatch in group `batch`\n   worker 0 calls psum f32[3] (errors.rs:"),
+        "{error}"
+    );
     assert!(error.contains("worker 1 calls gather f32[3] (errors.rs:"), "{error}");
 }
 

@@ -79,6 +79,8 @@ pub(crate) fn error_of(worker: usize, payload: Box<dyn Any + Send>, site: Option
     };
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| payload.downcast_ref::<&str>().copied()).unwrap_or("(no message)");
+    // A message that ends with a line of its own means the caller's, which says more than where it was raised.
+    let site = site.filter(|_| !text.contains("\n   at "));
     let at = site.map_or(String::new(), |site| format!(" at {site}"));
     Error::new(ErrorKind::Panic, format!("worker {worker} panicked{at}: {text}"))
 }

@@ -116,6 +116,8 @@ where
     E: Into<Box<dyn StdError + Send + Sync>>,
 {
     let worker = Worker::new(mesh, process, index);
+    let rank = worker.rank();
+    let _span = tracing::info_span!(target: "axisgrad", "worker", rank, worker = index).entered();
     let watch = Watch::this_thread();
     let result = match catch_unwind(AssertUnwindSafe(|| program(&worker))) {
         Ok(Ok(result)) => {

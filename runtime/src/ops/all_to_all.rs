@@ -76,7 +76,8 @@ impl Op for AllToAll {
         let rest = &chunks.dims()[2..];
         let send = |q: &std::ops::Range<usize>| move_dim(&chunks.slice(0, q.start, q.end, 1), 1, 0);
         let row: Dims = std::iter::once(self.axis.lanes().len()).chain(rest.iter().copied()).collect();
-        let came = exchange("all_to_all", &self.axis, (chunks.dtype(), &row), send, |p| p.len(), self.site);
+        let came =
+            exchange("all_to_all", &self.axis, (chunks.dtype(), &row, rest), send, |p| p.len(), self.site);
         self.assemble(&concat(&came.iter().collect::<Vec<_>>(), 0), axes.len(), lane)
     }
 

@@ -59,11 +59,11 @@ fn rows(dtype: DType, count: usize, rest: &[usize], part: Part) -> Array {
 }
 
 /// Everybody's rows for everybody: `send(q)` is what goes to the worker that holds the positions `q`, with rows
-/// of `row` dims; the result is what came from each worker, in the order of the positions, and how many rows.
+/// of `row` dims (and `shown` those that are the same on every worker); the result is what came from each worker, in the order of the positions, and how many rows.
 pub(crate) fn exchange(
     op: &'static str,
     axis: &Axis,
-    (dtype, row): (DType, &[usize]),
+    (dtype, row, shown): (DType, &[usize], &[usize]),
     send: impl Fn(&Range<usize>) -> Array,
     received: impl Fn(&Range<usize>) -> usize,
     site: Site,
@@ -72,7 +72,7 @@ pub(crate) fn exchange(
     let Some(group) = axis.group() else { return vec![send(&members[0])] };
     let parts: Vec<Parts> =
         members.iter().map(|q| smallvec![Part::whole(send(q).contiguous_buffer())]).collect();
-    let call = call_at(op, site, row);
+    let call = call_at(op, site, shown);
     let came = dispatch!(dtype, T => group.all_to_all::<T>(&call, parts)).unwrap_or_else(|e| interrupt(e));
     let one = |(p, mut parts): (&Range<usize>, Parts)| match parts.pop() {
         Some(part) => rows(dtype, received(p), row, part),

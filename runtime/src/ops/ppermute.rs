@@ -97,7 +97,14 @@ impl Op for Ppermute {
         };
         let from =
             |p: &Range<usize>| own.clone().filter(|d| source.get(d).is_some_and(|s| p.contains(s))).count();
-        let came = exchange("ppermute", &self.axis, (x.dtype(), &x.dims()[1..]), send, from, self.site);
+        let came = exchange(
+            "ppermute",
+            &self.axis,
+            (x.dtype(), &x.dims()[1..], &x.dims()[1..]),
+            send,
+            from,
+            self.site,
+        );
         move_dim(&self.place(&x, &source, &came), 0, lane)
     }
 
