@@ -287,3 +287,28 @@ fn vmap_inside_an_axis() {
         },
     });
 }
+
+/// A term that touches no data beside a sum over the axis. Listed, the loss is one number. Not listed, every
+/// position has its own copy of the weight, so the first term varies, and the sum counts at every position.
+#[test]
+fn an_invariant_term_beside_a_psum() {
+    fn loss(w: &Tensor, x: &Tensor) -> Tensor {
+        (w * w).sum(()) + psum(&x.dot(w).sin(), "batch")
+    }
+    check_all(&Case {
+        name: "an invariant term beside a psum",
+        sizes: &[2, 40],
+        args: |n| vec![numbers(1, &[4]), numbers(2, &[n, 4])],
+        mesh: |w, a| {
+            let x = w.unstack(&a[1], "batch");
+            vec![grad(loss).reduce_axes(["batch"]).at((&a[0], &x)), gather(&grad(loss).at((&a[0], &x)), "batch")]
+        },
+        positional: |a| {
+            let n = a[1].dims()[0] as f64;
+            let data = |w: &Tensor, x: &Tensor| x.dot(w).sin();
+            let each = || rows(&a[1]).map(|x| grad(data).at((&a[0], &x)));
+            let own = &a[0] * 2.0;
+            vec![&own + sum_of(each()), stack_of(each().map(|g| &own + &(g * n)))]
+        },
+    });
+}

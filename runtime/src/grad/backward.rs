@@ -80,30 +80,33 @@ impl<'t> Sweep<'t> {
         self.cts[node].add(vary(&ct, self.nodes[node].output.axes(), site));
     }
 
+    /// Passes the nodes, last one first; what a node has saved is dropped when it has been passed.
     fn run(&mut self) {
-        for id in (0..self.nodes.len()).rev() {
-            if let Some(node) = self.nodes[id].take_computed() {
-                let site = self.nodes[id].site;
-                if let Some(ct) = std::mem::take(&mut self.cts[id]).finish(site) {
-                    self.pass(&node, ct, id);
-                }
-                node.operands().for_each(|operand| self.release(operand));
-            } else if self.uses[id] == 0 {
-                self.buckets.add(id, &mut self.cts[id], self.nodes[id].site);
+        while let Some(node) = self.nodes.pop() {
+            let id = self.nodes.len();
+            let mut accum = std::mem::take(&mut self.cts[id]);
+            if matches!(node.kind, Kind::Leaf) {
+                self.buckets.add(id, &mut accum, node.site);
+                self.cts[id] = accum;
+                continue;
             }
+            if let Some(ct) = accum.finish(node.site) {
+                self.pass(&node, ct);
+            }
+            node.operands().for_each(|operand| self.release(operand));
         }
     }
 
-    fn pass(&mut self, kind: &Kind, ct: Tensor, id: usize) {
-        let site = self.nodes[id].site;
-        match kind {
+    fn pass(&mut self, node: &Node, ct: Tensor) {
+        match &node.kind {
             Kind::Leaf => unreachable!("leaves are not passed"),
-            Kind::Vary { of, axes } => self.pass_vary(*of, axes, ct, site),
+            Kind::Vary { of, axes } => self.pass_vary(*of, axes, ct, node.site),
             Kind::Apply { op, inputs, values } => {
-                let output = self.nodes[id].output.clone();
                 for (wrt, input) in inputs.iter().enumerate() {
                     if let Some(input) = *input {
-                        self.pass_operand(&**op, (wrt, input), &ct, values, &output, site);
+                        let at =
+                            Passing { op: &**op, values, output: &node.output, ct: &ct, site: node.site };
+                        self.pass_operand(at, wrt, input);
                     }
                 }
             }
@@ -122,18 +125,11 @@ impl<'t> Sweep<'t> {
         }
     }
 
-    fn pass_operand(
-        &mut self,
-        op: &dyn Op,
-        (wrt, input): (usize, usize),
-        ct: &Tensor,
-        values: &SmallVec<[Tensor; 2]>,
-        output: &Tensor,
-        site: &'static Location<'static>,
-    ) {
-        if self.pass_fused(op, (wrt, input), ct, values, site) {
+    fn pass_operand(&mut self, at: Passing<'_>, wrt: usize, input: usize) {
+        if self.pass_fused(&at, wrt, input) {
             return;
         }
+        let Passing { op, values, output, ct, site } = at;
         let Some(result) = op.vjp(wrt, ct, values, output) else { return };
         let (wanted, name) = (values[wrt].ty(), op.name());
         assert!(
@@ -146,25 +142,18 @@ impl<'t> Sweep<'t> {
 
     /// The contraction hook: where the operand was varied and its cotangent will be summed, an op may sum it
     /// while computing it. The `pvary` is stepped over.
-    fn pass_fused(
-        &mut self,
-        op: &dyn Op,
-        (wrt, input): (usize, usize),
-        ct: &Tensor,
-        values: &SmallVec<[Tensor; 2]>,
-        site: &'static Location<'static>,
-    ) -> bool {
+    fn pass_fused(&mut self, at: &Passing<'_>, wrt: usize, input: usize) -> bool {
         let Kind::Vary { of, ref axes } = self.nodes[input].kind else { return false };
         let summed = self.summed(of, axes);
         if summed.is_empty() {
             return false;
         }
-        let Some(fused) = op.vjp_psum(wrt, ct, values, &summed) else { return false };
+        let Some(fused) = at.op.vjp_psum(wrt, at.ct, at.values, &summed) else { return false };
         let refs: SmallVec<[&Tensor; 2]> = fused.inputs.iter().collect();
         if refs.iter().any(|x| x.tape().is_some()) {
-            self.cts[of].add(bind_at(fused.op, &refs, site));
+            self.cts[of].add(bind_at(fused.op, &refs, at.site));
         } else {
-            let (inputs, union) = operands(&*fused.op, &refs, site);
+            let (inputs, union) = operands(&*fused.op, &refs, at.site);
             // Where others will be added, blocks stay apart: sums of subtrees would depend on who holds what.
             let joined = !self.shared[input];
             self.cts[of].add_partial(PartialSum::of(&*fused.op, &inputs, &union, joined));
@@ -191,24 +180,19 @@ impl<'t> Sweep<'t> {
     }
 }
 
+/// An op whose cotangent is being passed to its operands.
+struct Passing<'n> {
+    op: &'n dyn Op,
+    values: &'n [Tensor],
+    output: &'n Tensor,
+    ct: &'n Tensor,
+    site: &'static Location<'static>,
+}
+
 impl Node {
     /// The nodes that it was made of.
     fn operands(&self) -> impl Iterator<Item = usize> + '_ {
-        self.kind.operands()
-    }
-
-    /// Takes out how it was made, which drops the saved primals when backward has passed; `None` for a leaf.
-    fn take_computed(&mut self) -> Option<Kind> {
-        match self.kind {
-            Kind::Leaf => None,
-            _ => Some(std::mem::replace(&mut self.kind, Kind::Leaf)),
-        }
-    }
-}
-
-impl Kind {
-    fn operands(&self) -> impl Iterator<Item = usize> + '_ {
-        let (of, inputs): (Option<usize>, &[Option<usize>]) = match self {
+        let (of, inputs): (Option<usize>, &[Option<usize>]) = match &self.kind {
             Kind::Leaf => (None, &[]),
             Kind::Vary { of, .. } => (Some(*of), &[]),
             Kind::Apply { inputs, .. } => (None, inputs),
