@@ -301,7 +301,10 @@ fn an_invariant_term_beside_a_psum() {
         args: |n| vec![numbers(1, &[4]), numbers(2, &[n, 4])],
         mesh: |w, a| {
             let x = w.unstack(&a[1], "batch");
-            vec![grad(loss).reduce_axes(["batch"]).at((&a[0], &x)), gather(&grad(loss).at((&a[0], &x)), "batch")]
+            vec![
+                grad(loss).reduce_axes(["batch"]).at((&a[0], &x)),
+                gather(&grad(loss).at((&a[0], &x)), "batch"),
+            ]
         },
         positional: |a| {
             let n = a[1].dims()[0] as f64;

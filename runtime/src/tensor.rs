@@ -208,15 +208,13 @@ impl Tensor {
     }
 }
 
-impl From<Array> for Tensor {
-    fn from(array: Array) -> Self {
-        Self::ground(array, AxisSet::new())
-    }
-}
-
-impl<T: Scalar> From<T> for Tensor {
+/// Whatever makes an array makes an invariant tensor: numbers, nested literals, `Vec`s, nalgebra's matrices.
+impl<T> From<T> for Tensor
+where
+    Array: From<T>,
+{
     fn from(value: T) -> Self {
-        Array::scalar(value).into()
+        Self::ground(value.into(), AxisSet::new())
     }
 }
 
