@@ -27,10 +27,7 @@ type Site = &'static Location<'static>;
 /// If there is no such dim, one is named twice, the two of a pair differ in size, or the operands are bool.
 #[track_caller]
 pub fn dot_general(x: &Tensor, y: &Tensor, contract: &[(isize, isize)], batch: &[(isize, isize)]) -> Tensor {
-    let pairs = |pairs: &[(isize, isize)]| {
-        pairs.iter().map(|&(a, b)| (x.dim_index("dot_general", a), y.dim_index("dot_general", b))).collect()
-    };
-    let dims = DotDims { batch: pairs(batch), contract: pairs(contract) };
+    let dims = DotDims { batch: named_pairs(x, y, batch), contract: named_pairs(x, y, contract) };
     for side in [Side::Left, Side::Right] {
         let named = side.named(&dims);
         if (1..named.len()).any(|i| named[..i].contains(&named[i])) {
@@ -38,6 +35,15 @@ pub fn dot_general(x: &Tensor, y: &Tensor, contract: &[(isize, isize)], batch: &
         }
     }
     contraction(x, y, dims, Location::caller())
+}
+
+#[track_caller]
+fn named_pairs(x: &Tensor, y: &Tensor, pairs: &[(isize, isize)]) -> Vec<(usize, usize)> {
+    let mut named = Vec::with_capacity(pairs.len());
+    for &(a, b) in pairs {
+        named.push((x.dim_index("dot_general", a), y.dim_index("dot_general", b)));
+    }
+    named
 }
 
 /// [`dot_general`] over dims that are there, after promotion.
@@ -178,13 +184,9 @@ pub(super) fn with_lanes(dims: &DotDims, lanes: std::ops::Range<usize>) -> DotDi
 
 #[cfg(test)]
 mod tests {
+    use super::super::waves::waves;
     use super::*;
     use crate::check::{check_grads, check_lanes};
-
-    fn filled(dims: &[usize], seed: f64) -> Tensor {
-        let len = dims.iter().product::<usize>();
-        Array::from_vec((0..len).map(|i| (seed + 1.7 * i as f64).sin()).collect(), dims).into()
-    }
 
     /// `x[b,k,m,l], y[l,n,b,k] -> [b,m,n]`, one product at a time.
     fn naive(x: &Tensor, y: &Tensor) -> Vec<f64> {
@@ -207,7 +209,7 @@ mod tests {
 
     #[test]
     fn it_is_the_sum_of_products() {
-        let (x, y) = (filled(&[2, 3, 4, 5], 0.1), filled(&[5, 3, 2, 3], 0.7));
+        let (x, y) = (waves(&[2, 3, 4, 5], 0.1), waves(&[5, 3, 2, 3], 0.7));
         let z = both(&x, &y);
         assert_eq!(z.dims(), [2, 4, 3]);
         for (a, b) in z.to_vec::<f64>().iter().zip(naive(&x, &y)) {
@@ -218,9 +220,9 @@ mod tests {
 
     #[test]
     fn derivatives_and_lanes() {
-        let (x, y) = (filled(&[2, 3, 2, 2], 0.1), filled(&[2, 3, 2, 3], 0.7));
+        let (x, y) = (waves(&[2, 3, 2, 2], 0.1), waves(&[2, 3, 2, 3], 0.7));
         check_grads(|x: &Tensor, y: &Tensor| both(x, y).sin(), (&x, &y), 2);
-        check_lanes(both, (&x, &y));
+        check_lanes(both, (&waves(&[5, 2, 3, 2, 2], 0.1), &waves(&[5, 2, 3, 2, 3], 0.7)));
     }
 
     #[test]
@@ -233,20 +235,20 @@ mod tests {
 
     #[test]
     fn an_empty_contraction_is_zero() {
-        let z = dot_general(&filled(&[2, 0], 0.0), &filled(&[0, 3], 0.0), &[(1, 0)], &[]);
+        let z = dot_general(&waves(&[2, 0], 0.0), &waves(&[0, 3], 0.0), &[(1, 0)], &[]);
         assert_eq!(z.to_vec::<f64>(), [0.0; 6]);
     }
 
     #[test]
     #[should_panic(expected = "dot_general: contracted dims 0 and 0 differ: 2 and 3")]
     fn pairs_agree() {
-        dot_general(&filled(&[2], 0.0), &filled(&[3], 0.0), &[(0, 0)], &[]);
+        dot_general(&waves(&[2], 0.0), &waves(&[3], 0.0), &[(0, 0)], &[]);
     }
 
     #[test]
     #[should_panic(expected = "dot_general: a dim is named twice")]
     fn a_dim_has_one_role() {
-        dot_general(&filled(&[2], 0.0), &filled(&[2, 2], 0.0), &[(0, 0), (0, 1)], &[]);
+        dot_general(&waves(&[2], 0.0), &waves(&[2, 2], 0.0), &[(0, 0), (0, 1)], &[]);
     }
 
     #[test]

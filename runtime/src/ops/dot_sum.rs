@@ -3,14 +3,13 @@
 
 use axisgrad_collectives::Node;
 
-use super::blocks::blocks_of;
 use super::dot::{DotGeneral, with_lanes};
 use super::permute::{inverse, permuted};
-use crate::array::kernels::{self, DotDims};
+use crate::array::kernels::{self, DotDims, LaneBlocks};
 use crate::array::{Array, Dims};
 use crate::dtype::DType;
 use crate::op::{Op, SumOp};
-use crate::partial::{PartialSum, join};
+use crate::partial::PartialSum;
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
 
@@ -62,21 +61,69 @@ impl SumOp for DotSum {
         let dims = contracting(with_lanes(&self.dot.dims, 0..axes.len()), lane);
         let others = axes.len() - 1;
         let order: Dims = (0..others).chain(self.order.iter().map(|dim| dim + others)).collect();
-        let mut parts = Vec::new();
-        for (node, lanes) in blocks_of(axis) {
-            let [x, y] = [0, 1].map(|i| inputs[i].slice(lane, lanes.start, lanes.end, 1));
-            parts.push((node, kernels::dot(&x, &y, &dims).permute(&order)));
-            if joined {
-                parts = join(parts, axis.leaves());
-            }
-        }
-        parts
+        let blocks = LaneBlocks { first: axis.lanes().start, block: axis.block(), blocks: axis.leaves() };
+        let contract = if joined { kernels::dot_tree_partials } else { kernels::dot_block_partials };
+        let parts = contract(&inputs[0], &inputs[1], &dims, 0, blocks);
+        parts.into_iter().map(|(node, part)| (node, part.permute(&order))).collect()
     }
 }
 
-/// The same contraction with batch dim `lane` contracted too.
+/// The same contraction with batch dim `lane` contracted too, as the first pair.
 fn contracting(mut dims: DotDims, lane: usize) -> DotDims {
     let pair = dims.batch.remove(lane);
     dims.contract.insert(0, pair);
     dims
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::waves::waves;
+    use crate::check::check_grads;
+    use crate::{Tensor, grad};
+
+    type Loss = fn(&Tensor, &Tensor) -> Tensor;
+
+    const LOSSES: [(&[usize], &[usize], Loss); 6] = [
+        (&[3, 4], &[3], |w, x| x.dot(w).sin().sum(())),
+        (&[4, 3], &[3], |w, x| w.dot(x).sin().sum(())),
+        (&[3], &[3], |w, x| w.dot(x).sin()),
+        (&[3, 4], &[2, 3], |w, x| x.dot(w).sin().sum(())),
+        (&[2, 3, 2], &[2, 2, 3], |w, x| x.matmul(w).sin().sum(())),
+        (&[5, 3, 2], &[3], |w, x| crate::ops::einsum("oij,i->jo", [w, x]).sin().sum(())),
+    ];
+
+    #[test]
+    fn the_total_is_the_sum_of_the_examples() {
+        for (w, x, loss) in LOSSES {
+            let (w, xs) = (waves(w, 0.3), waves(&[&[70], x].concat(), 0.8));
+            let x = xs.unstack("batch", 0);
+            let total = grad(loss).reduce_axes(["batch"]).at((&w, &x));
+            let each = grad(loss).at((&w, &x));
+            assert!(total.axes().is_empty() && each.axes().contains("batch"));
+            let sum = crate::ops::psum(&each, "batch");
+            let pairs = total.to_vec::<f64>().into_iter().zip(sum.to_vec::<f64>());
+            pairs.for_each(|(a, b)| assert!((a - b).abs() < 1e-12, "{a} and {b}"));
+        }
+    }
+
+    #[test]
+    fn a_weight_that_is_used_twice() {
+        let loss = |w: &Tensor, x: &Tensor| x.dot(&w.dot(x).tanh()) + w.sum(());
+        let (w, xs) = (waves(&[3, 3], 0.3), waves(&[70, 3], 0.8));
+        let total = grad(loss).reduce_axes(["batch"]).at((&w, &xs.unstack("batch", 0)));
+        let by_hand = |w: &Tensor, xs: &Tensor| (xs * &xs.dot(&w.t()).tanh()).sum(()) + w.sum(()) * 70.0;
+        let expected = grad(by_hand).at((&w, &xs));
+        let pairs = total.to_vec::<f64>().into_iter().zip(expected.to_vec::<f64>());
+        pairs.for_each(|(a, b)| assert!((a - b).abs() < 1e-11, "{a} and {b}"));
+    }
+
+    #[test]
+    fn derivatives_of_the_total() {
+        for (w, x, loss) in LOSSES {
+            let (w, xs) = (waves(w, 0.3), waves(&[&[3], x].concat(), 0.8));
+            let total =
+                |w: &Tensor, xs: &Tensor| grad(loss).reduce_axes(["batch"]).at((w, &xs.unstack("batch", 0)));
+            check_grads(total, (&w, &xs), 2);
+        }
+    }
 }

@@ -138,14 +138,9 @@ fn stretched(x: &Tensor, b: usize, batch: &[usize]) -> Tensor {
 
 #[cfg(test)]
 mod tests {
+    use super::super::waves::waves;
     use super::*;
-    use crate::array::Array;
     use crate::check::{check_grads, check_lanes};
-
-    fn filled(dims: &[usize], seed: f64) -> Tensor {
-        let len = dims.iter().product::<usize>();
-        Array::from_vec((0..len).map(|i| (seed + 1.7 * i as f64).sin()).collect(), dims).into()
-    }
 
     fn naive(x: &[f64], y: &[f64], m: usize, k: usize, n: usize) -> Vec<f64> {
         (0..m * n).map(|at| (0..k).map(|i| x[at / n * k + i] * y[i * n + at % n]).sum()).collect()
@@ -159,19 +154,19 @@ mod tests {
 
     #[test]
     fn vectors_and_matrices() {
-        let (x, w) = (filled(&[4], 0.3), filled(&[4, 3], 0.9));
+        let (x, w) = (waves(&[4], 0.3), waves(&[4, 3], 0.9));
         close(&x.dot(&w), &naive(&x.to_vec(), &w.to_vec(), 1, 4, 3));
         close(&w.t().dot(&x), &naive(&x.to_vec(), &w.to_vec(), 1, 4, 3));
         close(&x.dot(&x), &naive(&x.to_vec(), &x.to_vec(), 1, 4, 1));
-        let m = filled(&[5, 4], 0.1);
+        let m = waves(&[5, 4], 0.1);
         close(&m.dot(&w), &naive(&m.to_vec(), &w.to_vec(), 5, 4, 3));
         assert_eq!(m.dot(&Tensor::from(2.0)).dims(), [5, 4]);
-        assert_eq!(filled(&[2, 3, 4], 0.0).dot(&filled(&[5, 4, 6], 0.0)).dims(), [2, 3, 5, 6]);
+        assert_eq!(waves(&[2, 3, 4], 0.0).dot(&waves(&[5, 4, 6], 0.0)).dims(), [2, 3, 5, 6]);
     }
 
     #[test]
     fn stacks_of_matrices() {
-        let (x, y) = (filled(&[2, 3, 4], 0.3), filled(&[2, 4, 5], 0.9));
+        let (x, y) = (waves(&[2, 3, 4], 0.3), waves(&[2, 4, 5], 0.9));
         let each = |i: isize| naive(&x.index(0, i).to_vec(), &y.index(0, i).to_vec(), 3, 4, 5);
         close(&x.matmul(&y), &[each(0), each(1)].concat());
         for (a, b, result) in [
@@ -181,43 +176,46 @@ mod tests {
             (&[2, 3, 4], &[4], &[2, 3]),
             (&[7, 1, 3, 4], &[2, 4, 5], &[7, 2, 3, 5]),
         ] {
-            assert_eq!(filled(a, 0.0).matmul(&filled(b, 0.0)).dims(), result);
+            assert_eq!(waves(a, 0.0).matmul(&waves(b, 0.0)).dims(), result);
         }
         close(
-            &filled(&[3, 4], 0.3).matmul(&y).index(0, 1),
+            &waves(&[3, 4], 0.3).matmul(&y).index(0, 1),
             &naive(&x.to_vec(), &y.index(0, 1).to_vec(), 3, 4, 5),
         );
     }
 
     #[test]
     fn outer_and_tensor_products() {
-        let (x, y) = (filled(&[3], 0.3), filled(&[2], 0.9));
+        let (x, y) = (waves(&[3], 0.3), waves(&[2], 0.9));
         close(&outer(&x, &y), &naive(&x.to_vec(), &y.to_vec(), 3, 1, 2));
-        let (a, b) = (filled(&[3, 2, 2], 0.1), filled(&[2, 2, 5], 0.2));
+        let (a, b) = (waves(&[3, 2, 2], 0.1), waves(&[2, 2, 5], 0.2));
         close(&tensordot(&a, &b, 2), &naive(&a.to_vec(), &b.to_vec(), 3, 4, 5));
     }
 
     #[test]
     #[should_panic(expected = "dot: inner dims differ: 784 and 512")]
     fn inner_dims_agree() {
-        filled(&[784], 0.0).dot(&filled(&[512, 256], 0.0));
+        waves(&[784], 0.0).dot(&waves(&[512, 256], 0.0));
     }
 
     #[test]
     #[should_panic(expected = "matmul: batch dims differ")]
     fn batch_dims_agree() {
-        filled(&[3, 2, 2], 0.0).matmul(&filled(&[2, 2, 2], 0.0));
+        waves(&[3, 2, 2], 0.0).matmul(&waves(&[2, 2, 2], 0.0));
     }
 
     #[test]
     fn derivatives_and_lanes() {
-        let (w, x, m) = (filled(&[2, 3], 0.3), filled(&[3], 0.9), filled(&[3, 2], 0.4));
+        let (w, x, m) = (waves(&[2, 3], 0.3), waves(&[3], 0.9), waves(&[3, 2], 0.4));
         check_grads(|w: &Tensor, x: &Tensor| w.dot(x).sin(), (&w, &x), 2);
         check_grads(|w: &Tensor, m: &Tensor| w.dot(m).sin(), (&w, &m), 2);
-        check_lanes(dot, (&w, &x));
-        check_lanes(dot, (&w, &m));
-        let (a, b) = (filled(&[2, 1, 2, 3], 0.3), filled(&[2, 3, 2], 0.9));
+        let (ws, xs) = (waves(&[40, 2, 3], 0.3), waves(&[40, 3], 0.9));
+        check_lanes(dot, (&ws, &xs));
+        check_lanes(dot, (&ws, &waves(&[40, 3, 2], 0.4)));
+        check_lanes(|x: &Tensor| w.dot(x), &xs);
+        check_lanes(|w: &Tensor| w.dot(&m), &ws);
+        let (a, b) = (waves(&[2, 1, 2, 3], 0.3), waves(&[2, 3, 2], 0.9));
         check_grads(|a: &Tensor, b: &Tensor| a.matmul(b).sin(), (&a, &b), 2);
-        check_lanes(matmul, (&a, &b));
+        check_lanes(matmul, (&waves(&[5, 2, 1, 2, 3], 0.3), &waves(&[5, 2, 3, 2], 0.9)));
     }
 }
