@@ -73,5 +73,5 @@ pub use scatter_add::{scatter_add, segment_sum};
 pub use scatter_set::scatter_set;
 pub use select::where_;
 pub use slice::{index, slice, slice_step, split, strided_slice};
-pub use softmax::{log_softmax, logsumexp, softmax};
+pub use softmax::{log_softmax, softmax};
 pub use take::{take, take_along_dim, take_or};

@@ -32,22 +32,6 @@ pub fn log_softmax(x: &Tensor, dim: isize) -> Tensor {
     move_dim(&bind(LogSoftmax, &[&move_dim(x, dim, -1)]), -1, dim)
 }
 
-/// `log Σ exp(x)` along a dim, which disappears: `f32[m,n] -> f32[m]` for -1.
-///
-/// # Panics
-/// If there is no such dim, or the operand is not a float.
-///
-/// ```
-/// use axisgrad::{Tensor, ops::logsumexp};
-/// let x = Tensor::from([1000.0, 1000.0]);
-/// assert_eq!(logsumexp(&x, 0).item::<f64>(), 1000.0 + 2f64.ln());
-/// ```
-#[track_caller]
-pub fn logsumexp(x: &Tensor, dim: isize) -> Tensor {
-    let dim = x.dim_index("logsumexp", dim) as isize;
-    bind(LogSumExp, &[&move_dim(x, dim, -1)])
-}
-
 impl Tensor {
     /// See [`softmax`].
     #[track_caller]
@@ -59,12 +43,6 @@ impl Tensor {
     #[track_caller]
     pub fn log_softmax(&self, dim: isize) -> Tensor {
         log_softmax(self, dim)
-    }
-
-    /// See [`logsumexp`].
-    #[track_caller]
-    pub fn logsumexp(&self, dim: isize) -> Tensor {
-        logsumexp(self, dim)
     }
 }
 
@@ -156,29 +134,6 @@ impl Op for LogSoftmax {
     }
 }
 
-/// Along the last dim; see [`logsumexp`].
-struct LogSumExp;
-
-impl Op for LogSumExp {
-    fn name(&self) -> &'static str {
-        "logsumexp"
-    }
-
-    fn infer(&self, inputs: &[&TensorType]) -> Result<(DType, Dims), String> {
-        let (dtype, mut dims) = floats(inputs[0])?;
-        dims.pop();
-        Ok((dtype, dims))
-    }
-
-    fn eval(&self, inputs: &[Array], _: &AxisSet) -> Array {
-        kernels::logsumexp(&inputs[0])
-    }
-
-    fn vjp(&self, _: usize, ct: &Tensor, inputs: &[Tensor], output: &Tensor) -> Option<Tensor> {
-        Some(expand_dims(ct, -1) * (&inputs[0] - &expand_dims(output, -1)).exp())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::waves::waves;
@@ -199,18 +154,15 @@ mod tests {
         let sums = x.exp().sum(0);
         close(&x.softmax(0), &(x.exp() / &sums));
         close(&x.log_softmax(-2), &(&x - &sums.log()));
-        close(&x.logsumexp(0), &sums.log());
         close(&x.softmax(1), &x.t().softmax(0).t());
     }
 
     #[test]
     fn rows_of_minus_infinity() {
         let x = Tensor::from([f64::NEG_INFINITY; 2]);
-        assert_eq!(x.logsumexp(0).item::<f64>(), f64::NEG_INFINITY);
-        assert!(grad(|x: &Tensor| x.logsumexp(0)).at(&x).to_vec::<f64>().iter().all(|x| x.is_nan()));
+        assert!(x.softmax(0).to_vec::<f64>().iter().all(|p| p.is_nan()));
         let masked = Tensor::from([f64::NEG_INFINITY, 0.5]);
         assert_eq!(grad(|x: &Tensor| x.softmax(0).sum(())).at(&masked).to_vec::<f64>(), [0.0, 0.0]);
-        assert_eq!(grad(|x: &Tensor| x.logsumexp(0)).at(&masked).to_vec::<f64>(), [0.0, 1.0]);
     }
 
     #[test]
@@ -225,10 +177,8 @@ mod tests {
         for dim in [0, 1] {
             check_grads(move |x: &Tensor| x.softmax(dim), &x, 3);
             check_grads(move |x: &Tensor| x.log_softmax(dim), &x, 2);
-            check_grads(move |x: &Tensor| x.logsumexp(dim), &x, 2);
             check_lanes(move |x: &Tensor| x.softmax(dim), &many);
             check_lanes(move |x: &Tensor| x.log_softmax(dim), &many);
-            check_lanes(move |x: &Tensor| x.logsumexp(dim), &many);
         }
     }
 }

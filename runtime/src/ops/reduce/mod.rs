@@ -4,6 +4,7 @@ mod along;
 mod arg;
 mod extreme;
 mod logical;
+mod logsumexp;
 mod moments;
 mod sum;
 
@@ -11,6 +12,7 @@ pub use along::{IntoDims, Keep, keep};
 pub use arg::{argmax, argmin};
 pub use extreme::{max, min};
 pub use logical::{all, any};
+pub use logsumexp::logsumexp;
 pub use moments::{mean, norm, std, std_ddof, var, var_ddof};
 pub use sum::sum;
 pub(crate) use sum::sum_dims;
