@@ -116,6 +116,11 @@ impl Operand {
         self.free().iter().product()
     }
 
+    /// The contracted dims as one.
+    pub fn columns(&self) -> usize {
+        self.array.dims()[self.ends[1]..].iter().product()
+    }
+
     pub fn matrix<T: Scalar>(&self) -> Matrix<'_, T> {
         let (rows, row_stride) = self.run(self.free_range()).expect("one run");
         let (columns, column_stride) = self.run(self.ends[1]..self.array.ndim()).expect("one run");

@@ -2,18 +2,20 @@
 
 use axisgrad_collectives::collective::tree::cover;
 use axisgrad_collectives::element::Reduction;
-use axisgrad_collectives::{Node, Pool};
+use axisgrad_collectives::{BufferMut, Node, Pool};
+use std::ops::Range;
 
 use super::dot::{DotDims, Operand, products};
 use super::gemm::{Matrix, matmul};
 use super::lanes::{block_ranges, block_sums, tree_fold};
 use super::nest::Nest;
 use super::reduce::sum;
+use super::tree_product::{self, Place, Step};
 use crate::array::{Array, Dims, row_major};
-use crate::dtype::{Scalar, dispatch};
+use crate::dtype::{DType, Scalar, dispatch};
 
-/// Elements of the result that are summed over all blocks before the next: they and as many again for the right
-/// halves of the tree stay in the second-level cache.
+/// Elements of the result that go through all blocks before the next do: they, and as many again for the right
+/// halves of the tree, stay in the second-level cache.
 const TILE: usize = 1 << 16;
 const TILE_COLUMNS: usize = 512;
 
@@ -30,7 +32,7 @@ pub struct LaneBlocks {
 
 impl LaneBlocks {
     /// The blocks that lie in `lanes` lanes.
-    fn range(&self, lanes: usize) -> std::ops::Range<u64> {
+    fn range(&self, lanes: usize) -> Range<u64> {
         let first = self.first / self.block;
         first as u64..(first + block_ranges(lanes, self.first, self.block).count()) as u64
     }
@@ -77,12 +79,56 @@ fn contract(
     dims.contract.insert(0, lanes_first);
     let lanes = lhs.dims()[lanes_first.0];
     let (lhs, rhs, result) = Operand::pair(lhs, rhs, &dims);
-    let parts = dispatch!(lhs.array.dtype() in [numeric], T => match (lhs.rows(), rhs.rows()) {
-        (1, 1) => inner::<T>(&lhs, &rhs, blocks, &nodes),
-        (_, 1) => outer::<T>(&rhs, &lhs, lanes, blocks, &nodes),
-        _ => outer::<T>(&lhs, &rhs, lanes, blocks, &nodes),
-    });
+    // As `dot` does: the product of complex numbers does not commute bit for bit.
+    let (lhs, rhs) = if rhs.rows() == 1 { (rhs, lhs) } else { (lhs, rhs) };
+    let columns = columns(lanes, lhs.columns(), blocks);
+    let parts = if (lhs.rows(), rhs.rows()) == (1, 1) {
+        dispatch!(lhs.array.dtype() in [numeric], T => inner::<T>(&lhs, &rhs, blocks, &nodes))
+    } else {
+        let plans: Vec<_> = nodes.iter().map(|node| plan(*node, blocks, &columns)).collect();
+        let pool = rhs.array.pool();
+        match lhs.array.dtype() {
+            DType::F32 if tree_product::is_exact(&columns) => {
+                outer::<f32>(&lhs, &rhs, &plans, tree_product::write)
+            }
+            DType::F64 if tree_product::is_exact(&columns) => {
+                outer::<f64>(&lhs, &rhs, &plans, tree_product::write)
+            }
+            dtype => dispatch!(dtype in [numeric], T => {
+                outer::<T>(&lhs, &rhs, &plans, |l, r, results, place| by_gemm(l, r, results, place, pool))
+            }),
+        }
+    };
     nodes.into_iter().zip(parts).map(|(node, part)| (node, part.reshape(&result))).collect()
+}
+
+/// The operands' columns of each block.
+fn columns(lanes: usize, columns: usize, blocks: LaneBlocks) -> Vec<Range<usize>> {
+    let per_lane = columns.checked_div(lanes).unwrap_or(0);
+    let of_lanes = |lanes: Range<usize>| lanes.start * per_lane..lanes.end * per_lane;
+    block_ranges(lanes, blocks.first, blocks.block).map(of_lanes).collect()
+}
+
+/// How the value of a node comes of products over blocks of columns.
+fn plan(node: Node, blocks: LaneBlocks, columns: &[Range<usize>]) -> Vec<Step> {
+    let range = node.range(blocks.blocks);
+    let product = |block: u64| columns[block as usize - blocks.first / blocks.block].clone();
+    if range.end - range.start == 1 {
+        return vec![Step::Push(product(range.start))];
+    }
+    let half = |side| Node { level: node.level - 1, index: 2 * node.index + side };
+    let right = half(1).range(blocks.blocks);
+    let mut steps = plan(half(0), blocks, columns);
+    match right.end - right.start {
+        0 => {}
+        // Adding a product as it is made gives the bits of adding it afterwards.
+        1 => steps.push(Step::Add(product(right.start))),
+        _ => {
+            steps.extend(plan(half(1), blocks, columns));
+            steps.push(Step::Join);
+        }
+    }
+    steps
 }
 
 /// Contractions without free dims: sums within each lane, then over the lanes of a block, then along the tree.
@@ -103,95 +149,90 @@ fn inner<T: Scalar>(lhs: &Operand, rhs: &Operand, blocks: LaneBlocks, nodes: &[N
     nodes.iter().map(of_node).collect()
 }
 
-/// Contractions with free dims: `[batch, rows of lhs, rows of rhs]` for each node.
+/// What a matrix product is to be written to: for each node its steps, and memory.
+type Results<'a, T> = [(&'a [Step], &'a mut [T])];
+
+/// Contractions with free dims: `[batch, rows of lhs, rows of rhs]` for each plan.
 fn outer<T: Scalar>(
     lhs: &Operand,
     rhs: &Operand,
-    lanes: usize,
-    blocks: LaneBlocks,
-    nodes: &[Node],
+    plans: &[Vec<Step>],
+    evaluate: impl Fn(Matrix<T>, Matrix<T>, &mut Results<T>, Place),
 ) -> Vec<Array> {
     let dims: Dims = lhs.batch().iter().copied().chain([lhs.rows(), rhs.rows()]).collect();
-    let positions: Vec<_> = block_ranges(lanes, blocks.first, blocks.block).collect();
     let starts = Nest::of(
         lhs.batch(),
         [lhs.array.strides(), rhs.array.strides(), &row_major(&dims)].map(|s| s[..lhs.batch().len()].into()),
         [lhs.array.offset(), rhs.array.offset(), 0],
     );
     let pool = rhs.array.pool();
-    let mut buffers: Vec<_> = nodes.iter().map(|_| pool.alloc::<T>(dims.iter().product())).collect();
+    let mut buffers: Vec<_> = plans.iter().map(|_| pool.alloc::<T>(dims.iter().product())).collect();
+    let memory = buffers.iter_mut().map(|buffer| buffer.as_mut_slice::<T>());
+    let mut results: Vec<_> = plans.iter().map(Vec::as_slice).zip(memory).collect();
     starts.for_each(|[l, r, at]| {
-        let lhs = Matrix { at: l, ..lhs.matrix::<T>() };
-        let rhs = Matrix { at: r, ..rhs.matrix::<T>() };
-        for (lhs, rhs, tile) in tiles(lhs, rhs) {
-            let per_lane = lhs.columns.checked_div(lanes).unwrap_or(0);
-            let sum = TreeSum { lhs, rhs, positions: &positions, blocks, per_lane };
-            for (node, buffer) in nodes.iter().zip(&mut buffers) {
-                let columns = dims[dims.len() - 1];
-                sum.write(*node, &mut buffer.as_mut_slice::<T>()[at + tile..], columns, pool);
-            }
-        }
+        let place = Place { at, row_stride: rhs.rows(), column_stride: 1 };
+        evaluate(Matrix { at: l, ..lhs.matrix() }, Matrix { at: r, ..rhs.matrix() }, &mut results, place);
     });
     buffers.into_iter().map(|buffer| Array::from_written::<T>(&dims, buffer)).collect()
 }
 
-/// Pieces of the two operands' rows whose product fits the cache, and where in the result it lies.
-fn tiles<'a, T: Scalar>(
-    lhs: Matrix<'a, T>,
-    rhs: Matrix<'a, T>,
-) -> impl Iterator<Item = (Matrix<'a, T>, Matrix<'a, T>, usize)> {
+/// For each result the value of its steps, of `lhs × rhsᵀ`, by matrix products over tiles that fit the cache.
+fn by_gemm<T: Scalar>(lhs: Matrix<T>, rhs: Matrix<T>, results: &mut Results<T>, place: Place, pool: &Pool) {
     let width = rhs.rows.clamp(1, TILE_COLUMNS);
     let height = TILE / width;
-    let columns = move |i| (0..rhs.rows).step_by(width).map(move |j| (i, j));
-    (0..lhs.rows).step_by(height).flat_map(columns).map(move |(i, j)| {
-        let (rows, columns) = (height.min(lhs.rows - i), width.min(rhs.rows - j));
-        (lhs.some_rows(i, rows), rhs.some_rows(j, columns), i * rhs.rows + j)
-    })
-}
-
-/// The contraction of one tile, by nodes of the tree.
-struct TreeSum<'a, T> {
-    lhs: Matrix<'a, T>,
-    rhs: Matrix<'a, T>,
-    /// The lanes of each block here.
-    positions: &'a [std::ops::Range<usize>],
-    blocks: LaneBlocks,
-    /// Columns of the operands for each lane.
-    per_lane: usize,
-}
-
-impl<T: Scalar> TreeSum<'_, T> {
-    /// Writes the value of `node` to `to`, whose rows are `row_stride` apart.
-    fn write(&self, node: Node, to: &mut [T], row_stride: usize, pool: &Pool) {
-        let range = node.range(self.blocks.blocks);
-        if range.end - range.start == 1 {
-            return self.block(range.start, to, row_stride, false);
+    for row in (0..lhs.rows).step_by(height) {
+        let lhs = lhs.some_rows(row, height.min(lhs.rows - row));
+        for column in (0..rhs.rows).step_by(width) {
+            let rhs = rhs.some_rows(column, width.min(rhs.rows - column)).transposed();
+            for (steps, result) in results.iter_mut() {
+                let at = place.at + row * place.row_stride + column;
+                evaluate(steps, lhs, rhs, &mut result[at..], place.row_stride, pool);
+            }
         }
-        let half = |side| Node { level: node.level - 1, index: 2 * node.index + side };
-        self.write(half(0), to, row_stride, pool);
-        let right = half(1).range(self.blocks.blocks);
-        match right.end - right.start {
-            0 => {}
-            // Adding a product as it is made gives the bits of adding it afterwards.
-            1 => self.block(right.start, to, row_stride, true),
-            _ => {
-                let (rows, columns) = (self.lhs.rows, self.rhs.rows);
-                let mut hold = pool.alloc::<T>(rows * columns);
-                let hold = hold.as_mut_slice::<T>();
-                self.write(half(1), hold, columns, pool);
-                for (to, part) in to.chunks_mut(row_stride).zip(hold.chunks(columns)) {
-                    to.iter_mut().zip(part).for_each(|(to, &x)| *to = to.plus(x));
+    }
+}
+
+/// Writes the value of `steps` to `to`, the bottom of the stack.
+fn evaluate<T: Scalar>(
+    steps: &[Step],
+    lhs: Matrix<T>,
+    rhs: Matrix<T>,
+    to: &mut [T],
+    row_stride: usize,
+    pool: &Pool,
+) {
+    let (mut stack, mut is_started): (Vec<BufferMut>, _) = (Vec::new(), false);
+    let product = |columns: &Range<usize>, top: Option<&mut BufferMut>, to: &mut [T], add| {
+        let (from, len) = (columns.start, columns.len());
+        let (lhs, rhs) = (lhs.some_columns(from, len), rhs.some_rows(from, len));
+        match top {
+            Some(hold) => matmul(hold.as_mut_slice(), rhs.columns, lhs, rhs, add),
+            None => matmul(to, row_stride, lhs, rhs, add),
+        }
+    };
+    for step in steps {
+        match step {
+            Step::Push(columns) => {
+                if std::mem::replace(&mut is_started, true) {
+                    stack.push(pool.alloc::<T>(lhs.rows * rhs.columns));
+                }
+                product(columns, stack.last_mut(), to, false);
+            }
+            Step::Add(columns) => product(columns, stack.last_mut(), to, true),
+            Step::Join => {
+                let mut right = stack.pop().expect("a right half");
+                match stack.last_mut() {
+                    Some(left) => add::<T>(left.as_mut_slice(), rhs.columns, right.as_mut_slice(), rhs.columns),
+                    None => add(to, row_stride, right.as_mut_slice(), rhs.columns),
                 }
             }
         }
     }
+}
 
-    /// Writes or adds the contraction over one block.
-    fn block(&self, block: u64, to: &mut [T], row_stride: usize, add: bool) {
-        let lanes = &self.positions[block as usize - self.blocks.first / self.blocks.block];
-        let (from, len) = (lanes.start * self.per_lane, lanes.len() * self.per_lane);
-        let rhs = self.rhs.some_columns(from, len).transposed();
-        matmul(to, row_stride, self.lhs.some_columns(from, len), rhs, add);
+fn add<T: Scalar>(to: &mut [T], row_stride: usize, part: &[T], columns: usize) {
+    for (to, part) in to.chunks_mut(row_stride).zip(part.chunks(columns)) {
+        to.iter_mut().zip(part).for_each(|(to, &x)| *to = to.plus(x));
     }
 }
 
@@ -199,7 +240,7 @@ impl<T: Scalar> TreeSum<'_, T> {
 mod tests {
     use super::*;
     use crate::array::kernels::dot;
-    use crate::dtype::{Complex, DType, Wide};
+    use crate::dtype::{Complex, Wide};
 
     const LANES: usize = 77;
     const BLOCK: usize = 8;

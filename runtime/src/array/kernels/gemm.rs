@@ -11,7 +11,7 @@
 use crate::dtype::Scalar;
 
 /// The longest sum that `gemm` never splits.
-const DEPTH: usize = 512;
+pub(super) const DEPTH: usize = 512;
 /// Below this many results `gemm` takes two contiguous depths for dot products.
 const SMALL: usize = 16 * 16;
 
@@ -38,10 +38,13 @@ impl<T: Scalar> Matrix<'_, T> {
         }
     }
 
+    /// Where an element lies.
+    pub fn index(self, row: usize, column: usize) -> usize {
+        self.at.wrapping_add_signed(row as isize * self.row_stride + column as isize * self.column_stride)
+    }
+
     fn at(self, row: usize, column: usize) -> T {
-        self.data[self
-            .at
-            .wrapping_add_signed(row as isize * self.row_stride + column as isize * self.column_stride)]
+        self.data[self.index(row, column)]
     }
 
     /// The columns `from..from + columns`.

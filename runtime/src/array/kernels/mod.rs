@@ -16,6 +16,7 @@ mod nest;
 mod reduce;
 mod rows;
 mod softmax;
+mod tree_product;
 
 pub use dot::{DotDims, dot};
 pub use dot_lanes::{LaneBlocks, dot_block_partials, dot_tree_partials};
