@@ -33,7 +33,6 @@ fn main() -> Result<()> {
         let builder = Mesh::builder().timeout(Duration::from_secs(60));
         simulate.map_or(builder.clone(), |ranks| builder.simulated_ranks(ranks))
     };
-    // Keeps MPI running while one mesh after the other comes and goes.
     let first = builder().axes(["all"]).threads(1).build()?;
     let ranks = first.shape().ranks();
     let (mut checks, mut meshes) = (0, 0);

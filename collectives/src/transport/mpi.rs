@@ -15,7 +15,7 @@
 //! [`Link::abort`] waits for nobody's turn to end. No call waits for a peer.
 //!
 //! **The end.** A link says goodbye when it is dropped, and waits until every peer has said goodbye too and
-//! nothing is under way: only then is MPI finalised. A rank that waits for a message from one that has said
+//! nothing is under way; MPI is finalised when the process ends. A rank that waits for a message from one that has said
 //! goodbye gets an error, once it has had the time to read what the other may have said about it in letters. [`Link::abort`] tells the peers the cause, prints it, and ends all of them
 //! with `MPI_Abort`; of several ranks that do so at once the lowest prints, the others keep quiet.
 
@@ -50,7 +50,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// not mix their messages. `timeout` bounds the wait for the peers when the link is dropped.
 ///
 /// # Errors
-/// If MPI has already been finalised, or cannot be called from several threads.
+/// If the program has finalised MPI, or MPI cannot be called from several threads.
 pub fn connect(timeout: Duration) -> Result<Arc<dyn Link>> {
     let comm = Comm::of_world()?;
     let (rank, ranks) = comm.rank_and_size();

@@ -7,10 +7,11 @@
 
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use mpi::datatype::Equivalence;
-use mpi::environment::{Universe, initialize_with_threading, is_finalized, threading_support};
+use mpi::environment::{initialize_with_threading, is_finalized, threading_support};
 use mpi::ffi;
 use mpi::topology::{Communicator, SimpleCommunicator};
 use mpi::traits::AsRaw;
@@ -24,51 +25,59 @@ use crate::transport::Part;
 /// MPI counts are `int`s: longer messages are cut here.
 const CHUNK: usize = 1 << 30;
 
-/// MPI from its initialisation to its finalisation. `None` where the program initialised MPI itself, and
-/// will finalise it itself.
-struct Session(#[allow(dead_code)] Option<Universe>);
+/// Whether this crate has initialised MPI, or found it so. MPI itself is one per process, so this is too.
+static STARTED: Mutex<bool> = Mutex::new(false);
+/// Communicators in use. A process that ends while there are any has left its peers without a word.
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
-/// The session that is alive, shared by the meshes of this process: MPI itself is one per process.
-static LIVE: Mutex<Weak<Session>> = Mutex::new(Weak::new());
-
-impl Session {
-    fn join() -> Result<Arc<Self>> {
-        let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(session) = live.upgrade() {
-            return Ok(session);
-        }
-        let session = Arc::new(Self::start()?);
-        *live = Arc::downgrade(&session);
-        Ok(session)
+/// Initialises MPI, unless somebody has. It is finalised when the process ends, for it cannot start again.
+fn start() -> Result<()> {
+    let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *started {
+        return Ok(());
     }
+    if is_finalized() {
+        return Err(failure(
+            "MPI has been finalised by the program, and cannot start again\n   help: do so last",
+        ));
+    }
+    if let Some((universe, _)) = initialize_with_threading(Threading::Multiple) {
+        // Its destructor would finalise MPI; `finalize` does, where it is sure not to wait for anyone.
+        std::mem::forget(universe);
+        // SAFETY: `finalize` takes and returns nothing, and lives as long as the program.
+        unsafe { atexit(finalize) };
+    }
+    match threading_support() {
+        Threading::Multiple => *started = true,
+        less => {
+            return Err(failure(format!(
+                "MPI provides Threading::{less:?}, and workers need Threading::Multiple\n   help: use an MPI \
+                 library built with thread support (Open MPI and MPICH packages are); a program that calls \
+                 MPI_Init itself must ask for MPI_THREAD_MULTIPLE"
+            )));
+        }
+    }
+    Ok(())
+}
 
-    fn start() -> Result<Self> {
-        if is_finalized() {
-            return Err(failure(
-                "MPI was finalised with the last mesh of this process and cannot start again\n   \
-                 help: keep the first mesh alive while you make others",
-            ));
-        }
-        let universe = initialize_with_threading(Threading::Multiple).map(|(universe, _)| universe);
-        match threading_support() {
-            Threading::Multiple => Ok(Self(universe)),
-            less => Err(failure(format!(
-                "MPI provides Threading::{less:?}, and workers need Threading::Multiple\n   \
-                 help: use an MPI library built with thread support (Open MPI and MPICH packages are); a \
-                 program that calls MPI_Init itself must ask for MPI_THREAD_MULTIPLE"
-            ))),
-        }
+// SAFETY: the C library's, with its own signature.
+unsafe extern "C" {
+    fn atexit(callback: extern "C" fn()) -> i32;
+}
+
+/// Finalises MPI at the end of the process. Not while a communicator is in use: then the peers may be waiting
+/// for this process, and it would wait for them in turn; the launcher sees that it ended early and ends them.
+extern "C" fn finalize() {
+    if IN_USE.load(Ordering::SeqCst) == 0 && !is_finalized() {
+        // SAFETY: MPI has been initialised (this is registered then), and nothing of it is in use.
+        unsafe { ffi::MPI_Finalize() };
     }
 }
 
 /// A communicator of our own, so that no message of the program's can be taken for one of ours.
-pub struct Comm {
-    // Freed before the session that it belongs to ends: fields drop in order.
-    comm: SimpleCommunicator,
-    _session: Arc<Session>,
-}
+pub struct Comm(SimpleCommunicator);
 
-// SAFETY: MPI runs with MPI_THREAD_MULTIPLE (`Session::start` refuses less), under which every handle may be
+// SAFETY: MPI runs with MPI_THREAD_MULTIPLE (`start` refuses less), under which every handle may be
 // used from every thread, also at once. The pointer inside is a handle and is never read by us.
 unsafe impl Send for Comm {}
 // SAFETY: as above.
@@ -77,16 +86,18 @@ unsafe impl Sync for Comm {}
 impl Comm {
     /// Joins MPI, initialising it if nobody has, and duplicates the world. Every rank must call it.
     pub fn of_world() -> Result<Self> {
-        let session = Session::join()?;
+        start()?;
         let comm = SimpleCommunicator::world().duplicate();
+        IN_USE.fetch_add(1, Ordering::SeqCst);
+        let comm = Self(comm);
         // SAFETY: a live communicator and a predefined handler. From here on errors come back as codes.
-        check(unsafe { ffi::MPI_Comm_set_errhandler(comm.as_raw(), ffi::RSMPI_ERRORS_RETURN) })?;
-        Ok(Self { comm, _session: session })
+        check(unsafe { ffi::MPI_Comm_set_errhandler(comm.0.as_raw(), ffi::RSMPI_ERRORS_RETURN) })?;
+        Ok(comm)
     }
 
     /// This process's rank and how many there are.
     pub fn rank_and_size(&self) -> (usize, usize) {
-        (self.comm.rank() as usize, self.comm.size() as usize)
+        (self.0.rank() as usize, self.0.size() as usize)
     }
 
     /// Starts sending the bytes of `part`.
@@ -98,7 +109,7 @@ impl Comm {
             // SAFETY: the bytes belong to a buffer that the transfer holds until MPI is done (see
             // `Transfer`), and that nobody writes to while it is shared.
             requests.push(request(|r| unsafe {
-                ffi::MPI_Isend(at.cast(), count, byte(), to as Rank, tag, self.comm.as_raw(), r)
+                ffi::MPI_Isend(at.cast(), count, byte(), to as Rank, tag, self.0.as_raw(), r)
             })?);
         }
         Ok(Transfer { requests, memory: ManuallyDrop::new(part) })
@@ -113,7 +124,7 @@ impl Comm {
             // SAFETY: the bytes belong to a buffer of one owner, which the transfer holds, untouched, until
             // MPI is done.
             requests.push(request(|r| unsafe {
-                ffi::MPI_Irecv(at.cast(), count, byte(), from as Rank, tag, self.comm.as_raw(), r)
+                ffi::MPI_Irecv(at.cast(), count, byte(), from as Rank, tag, self.0.as_raw(), r)
             })?);
         }
         Ok(Transfer { requests, memory: ManuallyDrop::new(memory) })
@@ -139,7 +150,7 @@ impl Comm {
         check(unsafe {
             let any = ffi::RSMPI_ANY_SOURCE;
             let (message, status) = (message.as_mut_ptr(), status.as_mut_ptr());
-            ffi::MPI_Improbe(any, tag, self.comm.as_raw(), &mut found, message, status)
+            ffi::MPI_Improbe(any, tag, self.0.as_raw(), &mut found, message, status)
         })?;
         if found == 0 {
             return Ok(None);
@@ -156,6 +167,12 @@ impl Comm {
     pub fn abort(&self) -> ! {
         // Of the world: MPICH ends only the calling process when a duplicate is aborted.
         SimpleCommunicator::world().abort(1)
+    }
+}
+
+impl Drop for Comm {
+    fn drop(&mut self) {
+        IN_USE.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
