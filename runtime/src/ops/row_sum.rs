@@ -8,9 +8,9 @@ use axisgrad_collectives::Node;
 use super::blocks::blocks_of;
 use super::row_ids::{OutOfRange, resolved};
 use super::scatter_add::AddRows;
-use crate::array::kernels::{RowDims, add_rows};
+use crate::array::kernels::{RowDims, add_rows, map1, take_rows};
 use crate::array::{Array, Dims};
-use crate::dtype::DType;
+use crate::dtype::{DType, Scalar, dispatch};
 use crate::op::{Op, SumOp};
 use crate::partial::{PartialSum, join};
 use crate::tensor::Tensor;
@@ -69,23 +69,57 @@ impl SumOp for RowSum {
         (inputs[0].dtype(), dims.into())
     }
 
-    /// The lanes of a block count as more numbers of one position, the first of them as the slowest.
+    /// The lanes of a block count as more numbers of one position, the first of them as the slowest. Blocks are
+    /// summed and joined in a table of the rows that occur at all; adding zeros for the others would not change a
+    /// bit.
     fn block_sums(&self, inputs: &[Array], axes: &AxisSet, joined: bool) -> Vec<(Node, Array)> {
         let axis = self.axes.iter().next().expect("an axis to sum over");
         let lane = axes.position(axis.name()).expect("an axis of the operands");
         let at = RowDims { batch: self.add.at.batch + axes.len() - 1, dim: self.add.at.dim + axes.len() - 1 };
         let ids = moved(&resolved(&inputs[1], self.add.n, self.add.out_of_range), lane, at.batch);
-        let rows = moved(&inputs[0], lane, at.dim);
+        let (rows, used) = (moved(&inputs[0], lane, at.dim), Used::of(&ids, self.add.n));
+        let ids = used.renumbered(&ids);
         let mut parts = Vec::new();
         for (node, lanes) in blocks_of(axis) {
             let rows = rows.slice(at.dim, lanes.start, lanes.end, 1);
             let ids = ids.slice(at.batch, lanes.start, lanes.end, 1);
-            parts.push((node, add_rows(&rows, &ids, at, self.add.n)));
+            parts.push((node, add_rows(&rows, &ids, at, used.count)));
             if joined {
                 parts = join(parts, axis.leaves());
             }
         }
-        parts
+        parts.into_iter().map(|(node, part)| (node, used.spread(&part, at))).collect()
+    }
+}
+
+/// The numbers that occur, and a new numbering of them without gaps.
+struct Used {
+    /// The new number of each; -1 if it does not occur.
+    numbers: Vec<i64>,
+    count: usize,
+}
+
+impl Used {
+    fn of(ids: &Array, n: usize) -> Self {
+        let mut numbers = vec![-1; n];
+        ids.to_vec::<i64>().into_iter().filter(|&id| id >= 0).for_each(|id| numbers[id as usize] = 0);
+        let mut count = 0;
+        for number in numbers.iter_mut().filter(|number| **number == 0) {
+            *number = count;
+            count += 1;
+        }
+        Self { numbers, count: count as usize }
+    }
+
+    fn renumbered(&self, ids: &Array) -> Array {
+        map1(ids, |id: i64| if id < 0 { -1 } else { self.numbers[id as usize] })
+    }
+
+    /// The table with all rows, from that with the rows that occur.
+    fn spread(&self, part: &Array, at: RowDims) -> Array {
+        let numbers = Array::from_slice(&self.numbers, [self.numbers.len()]);
+        let dims: Dims = part.dims()[..at.batch].iter().copied().chain([self.numbers.len()]).collect();
+        dispatch!(part.dtype() in [numeric], T => take_rows(part, &numbers.broadcast_to(&dims), at, T::ZERO))
     }
 }
 
@@ -118,6 +152,19 @@ mod tests {
         let positional = grad(loss).at((&table, &ids, &y));
         let pairs = total.to_vec::<f64>().into_iter().zip(positional.to_vec::<f64>());
         pairs.for_each(|(a, b)| assert!((a - b).abs() < 1e-12, "{a} and {b}"));
+    }
+
+    #[test]
+    fn rows_that_do_not_occur_stay_zero() {
+        let (table, ids) = (waves(&[50, 3], 0.1), numbers(&[70, 2]));
+        let ids = ids.unstack("batch", 0);
+        let loss = |table: &Tensor, ids: &Tensor| table.take(ids, 0).sin().sum(());
+        let total = grad(loss).reduce_axes(["batch"]).at((&table, &ids));
+        let each = grad(loss).at((&table, &ids));
+        let sum = crate::ops::psum(&each, "batch");
+        let (total, sum) = (total.to_vec::<f64>(), sum.to_vec::<f64>());
+        assert_eq!(total[15..], [0.0; 135]);
+        total.iter().zip(&sum).for_each(|(a, b)| assert!((a - b).abs() < 1e-13, "{a} and {b}"));
     }
 
     #[test]
