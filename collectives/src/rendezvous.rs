@@ -37,28 +37,19 @@ impl<T> Rendezvous<T> {
         round.arrived == self.members
     }
 
-    /// Whether everybody has posted in this round.
-    pub(crate) fn complete(&self, number: u64) -> bool {
-        let rounds = self.rounds.lock().expect("rendezvous");
-        rounds.iter().any(|round| round.number == number && round.arrived == self.members)
-    }
-
-    /// Reads what every member posted, once per member and round; the last reader frees the round.
-    ///
-    /// # Panics
-    /// If the round is not complete.
-    pub(crate) fn take<R>(&self, number: u64, read: impl FnMut(&T) -> R) -> Vec<R> {
+    /// Reads what every member posted, if everybody has; once per member and round. The last reader frees it.
+    pub(crate) fn take<R>(&self, number: u64, read: impl FnMut(&T) -> R) -> Option<Vec<R>> {
         let mut rounds = self.rounds.lock().expect("rendezvous");
-        let at = rounds.iter().position(|round| round.number == number).expect("a round that was posted");
+        let complete = |round: &Round<T>| round.number == number && round.arrived == self.members;
+        let at = rounds.iter().position(complete)?;
         let round = &mut rounds[at];
-        let items =
-            round.slots.iter().map(|slot| slot.as_ref().expect("a complete round")).map(read).collect();
+        let items = round.slots.iter().flatten().map(read).collect();
         round.taken += 1;
         let finished = (round.taken == self.members).then(|| rounds.swap_remove(at));
         drop(rounds);
         // What the members posted is dropped outside the lock: it may be large.
         drop(finished);
-        items
+        Some(items)
     }
 
     /// Who has not posted in this round.
@@ -103,8 +94,8 @@ mod model {
                 if self.failed.load(Ordering::Acquire) {
                     return None;
                 }
-                if self.rendezvous.complete(round) {
-                    return Some(self.rendezvous.take(round, |item| *item));
+                if let Some(items) = self.rendezvous.take(round, |item| *item) {
+                    return Some(items);
                 }
                 self.bells[me].sleep(heard, Duration::MAX);
             }

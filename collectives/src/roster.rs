@@ -8,6 +8,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use crossbeam::utils::CachePadded;
+
 use crate::error::{Error, ErrorKind};
 use crate::mesh::{AxisSet, Shape};
 use crate::signature::Signature;
@@ -42,7 +44,7 @@ pub(crate) struct LastCall {
 /// One worker of the mesh; of those on other ranks only what their messages said is known.
 #[derive(Default)]
 struct Entry {
-    bell: Bell,
+    bell: CachePadded<Bell>,
     farewell: OnceLock<Farewell>,
     last_call: Mutex<Option<LastCall>>,
 }

@@ -9,7 +9,7 @@ use crate::buffer::Pool;
 use crate::error::{Error, Result};
 use crate::roster::{LastCall, Roster};
 use crate::signature::{Signature, disagreement};
-use crate::transport::{ROUNDS, Reach};
+use crate::transport::{Arrival, ROUNDS, Reach};
 
 /// A collective that has been started and not been finished.
 ///
@@ -99,9 +99,9 @@ impl<O> Running<O> {
         if let Some(error) = self.member.seat.roster.failure() {
             return State::Done(Err(error.clone()));
         }
-        match self.member.transport.ready(round, reach, &self.signature) {
-            Ok(false) => State::Posted { round, reach, then },
-            Ok(true) => match self.arrive(round, reach, then) {
+        match self.member.transport.collect(round, reach, &self.signature) {
+            Ok(None) => State::Posted { round, reach, then },
+            Ok(Some(arrivals)) => match self.arrive(arrivals, then) {
                 Ok(step) => self.enter(round + 1, step),
                 Err(error) => self.failed(error),
             },
@@ -109,8 +109,7 @@ impl<O> Running<O> {
         }
     }
 
-    fn arrive(&self, round: u64, reach: Reach, then: Then<O>) -> Result<Step<O>> {
-        let arrivals = self.member.transport.take(round, reach);
+    fn arrive(&self, arrivals: Vec<Arrival>, then: Then<O>) -> Result<Step<O>> {
         let calls = arrivals.iter().map(|arrival| &*arrival.signature);
         match disagreement(&self.member.name, calls) {
             Some(error) => Err(error),
@@ -123,6 +122,7 @@ impl<O> Running<O> {
 trait Advance: Send + Sync {
     /// Takes the steps whose rounds are complete; whether it is done.
     fn advance(&self) -> bool;
+    fn is_done(&self) -> bool;
     /// Workers that have not posted in its round.
     fn missing(&self) -> Vec<usize>;
     fn fail(&self, error: Error);
@@ -141,6 +141,10 @@ impl<O: Send> Advance for Running<O> {
             }
         }
         true
+    }
+
+    fn is_done(&self) -> bool {
+        !matches!(*self.state.lock().expect("state"), State::Posted { .. })
     }
 
     fn missing(&self) -> Vec<usize> {
@@ -210,7 +214,7 @@ impl Seat {
         loop {
             let heard = bell.count();
             self.advance_all();
-            if call.advance() {
+            if call.is_done() {
                 return;
             }
             if bell.spin(heard, self.roster.spins()) {
@@ -240,7 +244,7 @@ impl Seat {
 
     /// Takes part in what was started and never finished, for the others' sake.
     pub(crate) fn drain(&self) {
-        let calls = mem::take(&mut *self.under_way.lock().expect("calls under way"));
+        let calls = self.under_way.lock().expect("calls under way").clone();
         calls.iter().for_each(|call| self.wait(&**call));
     }
 

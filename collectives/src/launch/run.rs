@@ -12,9 +12,6 @@ use super::worker::{Process, Worker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::channels::network;
 
-/// Looks at the bell before sleeping, where every worker has a core of its own.
-const SPINS: u32 = 1000;
-
 impl Mesh {
     /// Runs the program on every worker and returns what it returned on the first worker of this rank, which
     /// runs on the calling thread, so that the value need not be `Send`.
@@ -78,9 +75,8 @@ impl Mesh {
 
     /// The ranks that live in this process.
     fn processes(&self) -> Vec<Arc<Process>> {
-        let spins = if self.shape().threads() <= self.cores() { SPINS } else { 0 };
         let run = self.next_run();
-        let process = |link| Arc::new(Process::new(self, link, spins, run));
+        let process = |link| Arc::new(Process::new(self, link, run));
         if self.simulated() {
             return network(self.shape().ranks()).into_iter().map(|link| process(Some(link))).collect();
         }

@@ -26,6 +26,11 @@ pub struct Worker {
     groups: Mutex<HashMap<AxisSet, Group>>,
 }
 
+/// Looks at the bell before sleeping, where every worker has a core of its own.
+const SPINS: u32 = 1000;
+/// The same where there is a link to be looked at too, whose messages ring no bell.
+const LINK_SPINS: u32 = 20;
+
 /// What the workers of one rank share during a run.
 pub(crate) struct Process {
     pub(crate) rank: usize,
@@ -37,8 +42,13 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// One rank in a run; `spins` as a worker looks at its bell before it sleeps.
-    pub(super) fn new(mesh: &Mesh, link: Option<Arc<dyn Link>>, spins: u32, run: u64) -> Self {
+    /// One rank in a run.
+    pub(super) fn new(mesh: &Mesh, link: Option<Arc<dyn Link>>, run: u64) -> Self {
+        let spins = match &link {
+            _ if mesh.shape().threads() > mesh.cores() => 0,
+            Some(_) => LINK_SPINS,
+            None => SPINS,
+        };
         let rank = link.as_ref().map_or(0, |link| link.rank());
         let roster = Arc::new(Roster::new(mesh.shape(), spins, link.clone(), run));
         Self { rank, roster, link, run, hubs: Mutex::default() }

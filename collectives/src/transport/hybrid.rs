@@ -22,8 +22,11 @@ pub(crate) struct Hybrid {
     /// Number of the run: messages that an earlier one has left behind are dropped.
     pub(crate) run: u64,
     /// Offers of other ranks' members that have arrived, and in rounds across the ranks this member's own.
-    pub(crate) inbox: Mutex<HashMap<(usize, u64), Arrival>>,
+    pub(crate) inbox: Mutex<Inbox>,
 }
+
+/// Offers that have arrived, by member and round.
+type Inbox = HashMap<(usize, u64), Arrival>;
 
 /// Where messages from and to a member go.
 #[derive(Clone, Copy)]
@@ -45,7 +48,7 @@ impl Hybrid {
     }
 
     /// Brings what has arrived from a member to the inbox.
-    fn pull(&self, member: usize, inbox: &mut HashMap<(usize, u64), Arrival>) -> Result<()> {
+    fn pull(&self, member: usize, inbox: &mut Inbox) -> Result<()> {
         let address = self.addresses[member];
         while let Some((header, buffers)) = self.link.try_receive(address.rank, address.from)? {
             let mut header = &header[..];
@@ -65,19 +68,28 @@ impl Hybrid {
 
     /// Looks whether a member that has not come to this round has taken another way through the same call:
     /// then it is another call.
-    fn compare(
-        &self,
-        member: usize,
-        round: u64,
-        mine: &Signature,
-        inbox: &HashMap<(usize, u64), Arrival>,
-    ) -> Result<()> {
+    fn compare(&self, member: usize, round: u64, mine: &Signature, inbox: &Inbox) -> Result<()> {
         let call = round / ROUNDS * ROUNDS;
         let mut others = (call..call + ROUNDS).filter_map(|round| inbox.get(&(member, round)));
         let Some(other) = others.find(|other| !other.signature.agrees(mine)) else { return Ok(()) };
         let mut pair = [mine, &*other.signature];
         pair.sort_by_key(|signature| signature.worker);
         Err(disagreement(&self.name, pair.into_iter()).expect("they do not agree"))
+    }
+
+    /// Whether the members on other ranks have posted.
+    fn far_ready(&self, round: u64, reach: Reach, mine: &Signature, inbox: &mut Inbox) -> Result<bool> {
+        let mut ready = true;
+        for &member in self.layout.members(reach).iter().filter(|&&member| self.is_remote(member)) {
+            if !inbox.contains_key(&(member, round)) {
+                self.pull(member, inbox)?;
+            }
+            if !inbox.contains_key(&(member, round)) {
+                self.compare(member, round, mine, inbox)?;
+                ready = false;
+            }
+        }
+        Ok(ready)
     }
 
     fn header(&self, round: u64, signature: &Signature, nodes: &[Node]) -> Vec<u8> {
@@ -125,36 +137,20 @@ impl Transport for Hybrid {
         self.post_near(round, signature, offer)
     }
 
-    fn ready(&self, round: u64, reach: Reach, mine: &Signature) -> Result<bool> {
-        let mut ready = reach == Reach::Across || self.local.ready(round, reach, mine)?;
+    fn collect(&self, round: u64, reach: Reach, mine: &Signature) -> Result<Option<Vec<Arrival>>> {
         if reach == Reach::Rank {
-            return Ok(ready);
+            return self.local.collect(round, reach, mine);
         }
         let mut inbox = self.inbox.lock().expect("inbox");
-        for &member in self.layout.members(reach).iter().filter(|&&member| self.is_remote(member)) {
-            if !inbox.contains_key(&(member, round)) {
-                self.pull(member, &mut inbox)?;
-            }
-            if !inbox.contains_key(&(member, round)) {
-                self.compare(member, round, mine, &inbox)?;
-                ready = false;
-            }
+        if !self.far_ready(round, reach, mine, &mut inbox)? {
+            return Ok(None);
         }
-        Ok(ready)
-    }
-
-    fn take(&self, round: u64, reach: Reach) -> Vec<Arrival> {
-        if reach == Reach::Rank {
-            return self.local.take(round, reach);
-        }
-        let mut near =
-            if reach == Reach::All { self.local.take(round, reach) } else { Vec::new() }.into_iter();
-        let mut inbox = self.inbox.lock().expect("inbox");
-        let arrived = |&member: &usize| match inbox.remove(&(member, round)) {
-            Some(arrival) => arrival,
-            None => near.next().expect("a complete round"),
-        };
-        self.layout.members(reach).iter().map(arrived).collect()
+        let near =
+            if reach == Reach::All { self.local.collect(round, reach, mine)? } else { Some(Vec::new()) };
+        let Some(near) = near else { return Ok(None) };
+        let mut near = near.into_iter();
+        let arrived = |member: &usize| inbox.remove(&(*member, round)).or_else(|| near.next());
+        Ok(self.layout.members(reach).iter().map(arrived).collect())
     }
 
     fn missing(&self, round: u64, reach: Reach) -> Vec<usize> {

@@ -188,12 +188,10 @@ pub(crate) trait Transport: Send + Sync {
     /// Lays down an offer. Never blocks.
     fn post(&self, round: u64, signature: &Arc<Signature>, offer: Offer) -> Result<()>;
 
-    /// Whether everyone in reach has posted. Makes progress, never blocks. An error if it is clear already that
-    /// another member makes another call than `mine`.
-    fn ready(&self, round: u64, reach: Reach, mine: &Signature) -> Result<bool>;
-
-    /// What those in reach offered to this member, in their order; their signatures may differ.
-    fn take(&self, round: u64, reach: Reach) -> Vec<Arrival>;
+    /// What those in reach offer to this member, in their order, if all have posted; their signatures may
+    /// differ. Makes progress, never blocks. An error if it is clear before that another member makes another
+    /// call than `mine`.
+    fn collect(&self, round: u64, reach: Reach, mine: &Signature) -> Result<Option<Vec<Arrival>>>;
 
     /// Members in reach who have not posted yet.
     fn missing(&self, round: u64, reach: Reach) -> Vec<usize>;

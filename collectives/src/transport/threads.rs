@@ -45,12 +45,8 @@ impl Transport for Threads {
         Ok(())
     }
 
-    fn ready(&self, round: u64, _: Reach, _: &Signature) -> Result<bool> {
-        Ok(self.hub.rendezvous.complete(round))
-    }
-
-    fn take(&self, round: u64, _: Reach) -> Vec<Arrival> {
-        self.hub.rendezvous.take(round, |(signature, offer)| Arrival {
+    fn collect(&self, round: u64, _: Reach, _: &Signature) -> Result<Option<Vec<Arrival>>> {
+        Ok(self.hub.rendezvous.take(round, |(signature, offer)| Arrival {
             signature: signature.clone(),
             parts: match &offer.parts {
                 Outgoing::Same(parts) => parts.clone(),
@@ -58,7 +54,7 @@ impl Transport for Threads {
             },
             nodes: offer.nodes.clone(),
             canvas: offer.canvas.clone(),
-        })
+        }))
     }
 
     fn missing(&self, round: u64, _: Reach) -> Vec<usize> {
