@@ -6,11 +6,11 @@
 
 mod construct;
 mod display;
-pub mod erf_inv;
+pub(crate) mod erf_inv;
 pub mod kernels;
 mod matrix;
-pub mod number;
-pub mod special;
+pub(crate) mod number;
+pub(crate) mod special;
 mod view;
 
 use axisgrad_collectives::buffer::{Buffer, BufferMut, Pool};

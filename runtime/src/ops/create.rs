@@ -58,8 +58,9 @@ pub fn arange<T: Scalar>(start: T, stop: T, step: T) -> Tensor {
 
 /// `n` numbers at equal distances, from `start` to `stop`, both included: `dtype[n]`.
 pub fn linspace(dtype: DType, start: f64, stop: f64, n: usize) -> Tensor {
-    let step = |i: usize| i as f64 / (n.max(2) - 1) as f64;
-    let numbers = (0..n).map(|i| start * (1.0 - step(i)) + stop * step(i)).collect();
+    let step = (stop - start) / (n.max(2) - 1) as f64;
+    let number = |i: usize| if i > 0 && i + 1 == n { stop } else { start + step * i as f64 };
+    let numbers = (0..n).map(number).collect();
     cast(&Array::from_vec::<f64>(numbers, [n]).into(), dtype)
 }
 

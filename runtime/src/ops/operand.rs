@@ -99,12 +99,13 @@ macro_rules! operators {
         )*
     )*};
 }
+// One float and one integer type on the left: with more, the type of `2.0 * &x` would be open.
 operators! {
-    Add::add for f32, f64, i32, i64, Complex<f32>, Complex<f64>;
-    Sub::sub for f32, f64, i32, i64, Complex<f32>, Complex<f64>;
-    Mul::mul for f32, f64, i32, i64, Complex<f32>, Complex<f64>;
-    Div::div for f32, f64, i32, i64, Complex<f32>, Complex<f64>;
-    Rem::rem for f32, f64, i32, i64;
+    Add::add for f64, i32, Complex<f64>;
+    Sub::sub for f64, i32, Complex<f64>;
+    Mul::mul for f64, i32, Complex<f64>;
+    Div::div for f64, i32, Complex<f64>;
+    Rem::rem for f64, i32;
 }
 
 impl Neg for &Tensor {

@@ -8,7 +8,6 @@
 //! # let _ = noise;
 //! ```
 
-pub mod erf_inv;
 pub mod threefry;
 
 use std::ops::Range;

@@ -86,7 +86,7 @@ fn leaves_come_in_the_order_of_declaration_with_their_paths() {
 
 #[test]
 fn map_keeps_structure_and_plain_data() {
-    let doubled = model().map_leaves(|leaf| t(leaf.item() * 2.0));
+    let doubled = model().map_leaves(|leaf| t(leaf.item::<f64>() * 2.0));
     assert_eq!(values(&doubled), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0]);
     assert_eq!(difference(&model(), &doubled), None);
     assert_eq!(doubled.layers[1].activation, Activation::Relu);
@@ -107,8 +107,8 @@ fn map_and_visit_see_the_same_paths() {
 #[test]
 fn zip_pairs_the_leaves() {
     let sum = model().zip_leaves(&model(), |path, a, b| {
-        assert_eq!(a.item(), b.item(), "{path}");
-        t(a.item() + b.item())
+        assert_eq!(a.item::<f64>(), b.item::<f64>(), "{path}");
+        t(a.item::<f64>() + b.item::<f64>())
     });
     assert_eq!(values(&sum), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0]);
 }
@@ -149,5 +149,5 @@ fn maps_come_in_key_order() {
     assert_eq!(values(&hash), [0.0, 1.0, 2.0, 3.0]);
     assert_eq!(values(&btree), [0.0, 1.0, 2.0, 3.0]);
     assert_eq!(hash.leaf_paths()[1], r#"["b"]"#);
-    assert_eq!(values(&hash.map_leaves(|leaf| t(leaf.item() + 1.0))), [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(values(&hash.map_leaves(|leaf| t(leaf.item::<f64>() + 1.0))), [1.0, 2.0, 3.0, 4.0]);
 }

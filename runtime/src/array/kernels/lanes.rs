@@ -145,7 +145,7 @@ mod tests {
         let cut = |lanes, first| block_ranges(lanes, first, 4).collect::<Vec<_>>();
         assert_eq!(cut(10, 0), [0..4, 4..8, 8..10]);
         assert_eq!(cut(5, 6), [0..2, 2..5]);
-        assert_eq!(cut(0, 6), []);
+        assert!(cut(0, 6).is_empty());
     }
 
     #[test]

@@ -18,6 +18,8 @@ mod compare;
 mod complex;
 mod gate;
 mod special;
+#[cfg(test)]
+mod tests;
 mod unary;
 
 pub use activation::*;
@@ -316,29 +318,4 @@ pub(crate) fn common_dims(op: &str, tensors: &[&Tensor]) -> Dims {
         }
     }
     dims
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn operands_broadcast_and_integers_become_floats() {
-        let column = Tensor::from([[1i32], [4]]);
-        assert_eq!((&column + Tensor::from([10i32, 20])).to_vec::<i32>(), [11, 21, 14, 24]);
-        assert_eq!(column.sqrt().to_vec::<f32>(), [1.0, 2.0]);
-        assert_eq!(column.sqrt().dims(), [2, 1]);
-    }
-
-    #[test]
-    #[should_panic(expected = "mul: dims 2 and 3 do not broadcast\n   left: f32[2]\n   right: f32[1,3]")]
-    fn dims_must_broadcast() {
-        let _ = Tensor::from([1.0f32, 2.0]) * Tensor::from([[1.0f32, 2.0, 3.0]]);
-    }
-
-    #[test]
-    #[should_panic(expected = "maximum: its elements must have an order, which complex numbers have not")]
-    fn elements_must_be_of_the_class() {
-        Tensor::from(1.0f32).maximum(num_complex::Complex::new(0.0, 1.0));
-    }
 }

@@ -4,7 +4,7 @@ use std::f64::consts::SQRT_2;
 use std::ops::Range;
 
 use super::{Bits, Key, Layout};
-use crate::random::erf_inv::erf_inv;
+use crate::array::erf_inv::erf_inv;
 
 /// Floats that distributions are drawn in: `f32` from 32 bits, `f64` from 64.
 pub trait Float: Copy + PartialOrd {
