@@ -218,24 +218,6 @@ where
     }
 }
 
-macro_rules! through_array {
-    ($([$($generics:tt)*] $type:ty;)*) => {$(
-        impl<T: Scalar $($generics)*> From<$type> for Tensor {
-            fn from(values: $type) -> Self {
-                Array::from(values).into()
-            }
-        }
-    )*};
-}
-through_array! {
-    [] Vec<T>;
-    [] &[T];
-    [] Vec<Vec<T>>;
-    [, const N: usize] [T; N];
-    [, const N: usize, const M: usize] [[T; N]; M];
-    [, const N: usize, const M: usize, const L: usize] [[[T; N]; M]; L];
-}
-
 impl fmt::Debug for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -6,6 +6,7 @@ mod extreme;
 mod logical;
 mod logsumexp;
 mod moments;
+mod prod;
 mod sum;
 
 pub use along::{IntoDims, Keep, keep};
@@ -14,5 +15,6 @@ pub use extreme::{max, min};
 pub use logical::{all, any};
 pub use logsumexp::logsumexp;
 pub use moments::{mean, norm, std, std_ddof, var, var_ddof};
+pub use prod::prod;
 pub use sum::sum;
 pub(crate) use sum::sum_dims;
