@@ -15,7 +15,7 @@ pub type Rule = fn(&Context, Operands<'_>) -> Vec<Tensor>;
 
 /// The op of that name, if axisgrad has it.
 pub fn find(name: &str) -> Option<Rule> {
-    [UNARY, BINARY, SHAPE, REDUCE, CONTRACT, COLLECTIVE]
+    [UNARY, BINARY, SHAPE, REDUCE, ORDER, CONTRACT, COLLECTIVE]
         .concat()
         .iter()
         .find(|row| row.0 == name)
@@ -114,6 +114,8 @@ const SHAPE: &[Row] = &[
     }),
     ("tril", |_, o| vec![op::tril(&o[0], o.get_or_default("k"))]),
     ("triu", |_, o| vec![op::triu(&o[0], o.get_or_default("k"))]),
+    ("diag", |_, o| vec![op::diag(&o[0])]),
+    ("trace", |_, o| vec![op::trace(&o[0])]),
     ("one_hot", |_, o| vec![op::one_hot(&o[0], o.get("n"), DType::F64)]),
     ("reshape", |_, o| vec![o[0].reshape(o.get::<Vec<isize>>("shape"))]),
     ("transpose", |_, o| {
@@ -161,6 +163,7 @@ const REDUCE: &[Row] = &[
     ("std", |_, o| vec![kept(o, op::std_ddof(&o[0], &o.dims()[..], o.get_or_default("ddof")))]),
     ("norm", |_, o| vec![kept(o, op::norm(&o[0], &o.dims()[..]))]),
     ("logsumexp", |_, o| vec![kept(o, logsumexp(&o[0], &o.dims()))]),
+    ("prod", |_, o| vec![kept(o, o[0].prod(&o.dims()[..]))]),
     ("max", |_, o| vec![kept(o, o[0].max(&o.dims()[..]))]),
     ("min", |_, o| vec![kept(o, o[0].min(&o.dims()[..]))]),
     ("any", |_, o| vec![kept(o, o[0].any(&o.dims()[..]))]),
@@ -170,6 +173,25 @@ const REDUCE: &[Row] = &[
     ("softmax", |_, o| vec![o[0].softmax(o.get("axis"))]),
     ("log_softmax", |_, o| vec![o[0].log_softmax(o.get("axis"))]),
 ];
+
+const ORDER: &[Row] = &[
+    ("sort", |_, o| vec![op::sort(&o[0], o.get("axis"))]),
+    ("argsort", |_, o| vec![op::argsort(&o[0], o.get("axis"))]),
+    ("top_k", |_, o| Vec::from(<[Tensor; 2]>::from(op::top_k(&o[0], o.get("k"))))),
+    ("median", |_, o| {
+        vec![o.find("axis").map_or_else(|| op::median(&o[0].flatten(), 0), |dim| op::median(&o[0], dim))]
+    }),
+    ("cumsum", |_, o| vec![directed(o, op::cumsum)]),
+    ("cumprod", |_, o| vec![directed(o, op::cumprod)]),
+    ("cummax", |_, o| vec![directed(o, op::cummax)]),
+    ("cumlogsumexp", |_, o| vec![directed(o, op::cumlogsumexp)]),
+];
+
+/// A cumulative op, from the end where that is asked for.
+fn directed(operands: Operands<'_>, op: fn(&Tensor, isize) -> Tensor) -> Tensor {
+    let (x, dim) = (&operands[0], operands.get("axis"));
+    if operands.get_or_default::<bool>("reverse") { op(&x.flip(dim), dim).flip(dim) } else { op(x, dim) }
+}
 
 /// Dims that a reduction removed, back as dims of size 1 where that is asked for.
 fn kept(operands: Operands<'_>, reduced: Tensor) -> Tensor {
