@@ -135,7 +135,7 @@
 /// `in_axes_length`: there is an entry for each argument.
 /// ```compile_fail
 /// # use axisgrad::{Tensor, vmap};
-/// # let x = Tensor::from([1.0]);
+/// # let x = Tensor::from(1.0);
 /// vmap(|x: &Tensor, y: &Tensor| x * y).in_axes((0,)).at((&x, &x));
 /// ```
 pub struct Refused;

@@ -50,5 +50,5 @@ fn leak_after_grad() {
     })
     .at(&t(3.0));
     let leaked = saved.take().unwrap();
-    refuses("tape", || &leaked + 1.0);
+    refuses("saved inside a function under `grad` and used after it returned", || &leaked + 1.0);
 }
