@@ -145,6 +145,11 @@ const SHAPE: &[Row] = &[
     }),
     ("take_along_axis", |_, o| vec![op::take_along_dim(&o[0], &o[1], o.get("axis"))]),
     ("scatter_add", |_, o| vec![op::scatter_add(&o[0], &o[1], &o[2])]),
+    ("scatter_set", |_, o| vec![op::scatter_set(&o[0], &o[1], &o[2])]),
+    ("dynamic_slice", |_, o| {
+        let starts: Vec<&Tensor> = o.inputs[1..].iter().collect();
+        vec![op::dynamic_slice(&o[0], &starts, &o.get::<Vec<usize>>("sizes"))]
+    }),
     ("segment_sum", |_, o| vec![op::segment_sum(&o[0], &o[1], o.get("n"))]),
 ];
 
@@ -162,7 +167,7 @@ const REDUCE: &[Row] = &[
     ("var", |_, o| vec![kept(o, op::var_ddof(&o[0], &o.dims()[..], o.get_or_default("ddof")))]),
     ("std", |_, o| vec![kept(o, op::std_ddof(&o[0], &o.dims()[..], o.get_or_default("ddof")))]),
     ("norm", |_, o| vec![kept(o, op::norm(&o[0], &o.dims()[..]))]),
-    ("logsumexp", |_, o| vec![kept(o, logsumexp(&o[0], &o.dims()))]),
+    ("logsumexp", |_, o| vec![kept(o, o[0].logsumexp(&o.dims()[..]))]),
     ("prod", |_, o| vec![kept(o, o[0].prod(&o.dims()[..]))]),
     ("max", |_, o| vec![kept(o, o[0].max(&o.dims()[..]))]),
     ("min", |_, o| vec![kept(o, o[0].min(&o.dims()[..]))]),
@@ -202,14 +207,6 @@ fn kept(operands: Operands<'_>, reduced: Tensor) -> Tensor {
     let mut dims: Vec<isize> = operands.dims().iter().map(|dim| dim.rem_euclid(ndim)).collect();
     dims.sort_unstable();
     dims.iter().fold(reduced, |x, &dim| x.expand_dims(dim))
-}
-
-/// Over several dims, one after another.
-fn logsumexp(x: &Tensor, dims: &[isize]) -> Tensor {
-    let ndim = x.ndim() as isize;
-    let mut dims: Vec<isize> = dims.iter().map(|dim| dim.rem_euclid(ndim)).collect();
-    dims.sort_unstable();
-    dims.iter().rev().fold(x.clone(), |x, &dim| x.logsumexp(dim))
 }
 
 const CONTRACT: &[Row] = &[

@@ -52,9 +52,15 @@ elementwise! {
     /// log(*eᵃ* + *eᵇ*), without overflow.
     pub logaddexp: LogAddExp [float -> same] (a, b) =
         if a == b { a + std::f64::consts::LN_2 as T } else { a.max(b) + (-(a - b).abs()).exp().ln_1p() };
-        |ct, y| [ct * exp(&(a - y)), ct * exp(&(b - y))]
+        |ct, y| [ct * share(a, y), ct * share(b, y)]
 
     /// *a* log *b*, and 0 where *a* is 0.
     pub xlogy: Xlogy [float -> same] (a, b) = if a == 0.0 && !b.is_nan() { 0.0 } else { a * b.ln() };
         |ct, y| [ct * log(b), ct * a / b]
+}
+
+/// *e^(a - y)*: how much of the sum *eʸ* is *eᵃ*. Where both are infinite it is all of it.
+fn share(a: &Tensor, y: &Tensor) -> Tensor {
+    let infinite = a.eq(f64::INFINITY).logical_and(y.eq(f64::INFINITY));
+    exp(&where_(infinite, 0.0, a - y))
 }
