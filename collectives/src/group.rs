@@ -227,3 +227,15 @@ impl fmt::Debug for Group {
         write!(f, "Group({}: member {} of {})", self.name(), self.index(), self.size())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handles_cross_threads() {
+        fn crosses<T: Send + Sync>() {}
+        crosses::<Group>();
+        crosses::<Pending<Buffer>>();
+    }
+}

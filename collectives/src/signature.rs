@@ -105,20 +105,13 @@ impl Signature {
             && self.rest == other.rest
     }
 
-    fn write_type(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(element) = self.element else { return Ok(()) };
-        write!(f, " {element}[")?;
-        if self.dims.is_none() && self.len.is_none() {
-            // A length that may differ among the members.
-            return f.write_str("..]");
+    /// `10` or `784,10`; `..` for a length that may differ among the members.
+    fn shown_dims(&self) -> String {
+        match (&self.dims, self.len) {
+            (Some(dims), _) => dims.iter().map(usize::to_string).collect::<Vec<_>>().join(","),
+            (None, Some(len)) => len.to_string(),
+            (None, None) => "..".into(),
         }
-        let len = self.len.map(|len| len as usize);
-        for (i, dim) in
-            self.dims.iter().flatten().chain(len.iter().filter(|_| self.dims.is_none())).enumerate()
-        {
-            write!(f, "{}{dim}", if i > 0 { "," } else { "" })?;
-        }
-        f.write_str("]")
     }
 }
 
@@ -131,7 +124,9 @@ fn file_name(path: &str) -> &str {
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.op)?;
-        self.write_type(f)?;
+        if let Some(element) = self.element {
+            write!(f, " {element}[{}]", self.shown_dims())?;
+        }
         write!(f, " ({}:{})", file_name(&self.file), self.line)
     }
 }

@@ -1,6 +1,6 @@
-//! The collectives, one file each, and what they share: a [`Member`] of a group, and the steps it takes.
+//! The collectives, one file each, and what they share: a `Member` of a group, and the steps it takes.
 //!
-//! A collective is a chain of at most four rounds. [`Member::start`] posts the first offer; whenever a round
+//! A collective is a chain of at most four rounds. `Member::start` posts the first offer; whenever a round
 //! is complete the next step computes on what arrived, and either posts again or is done. Nothing in a step
 //! waits, so a call that was started makes progress while its worker waits for any other.
 

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crossbeam::thread::Scope;
+use crossbeam::thread::{Scope, ScopedJoinHandle};
 
 use super::builder::Mesh;
 use super::panics::{Watch, error_of};
@@ -49,21 +49,16 @@ impl Mesh {
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         let processes = self.processes();
+        let run = |(process, index)| run_worker(self, process, index, &program);
+        let (run, keep) = (&run, &keep);
         let (first, others) = crossbeam::thread::scope(|scope| {
-            let places = processes.iter().flat_map(|process| self.workers_of(process));
-            let program = &program;
-            let keep = &keep;
-            let mut places = places.collect::<Vec<_>>().into_iter();
-            let (process, index) = places.next().expect("a mesh has a worker");
-            let others: Vec<_> = places
-                .map(|(process, index)| {
-                    spawn(scope, index, move || run_worker(self, process, index, program).map(keep))
-                })
-                .collect();
-            let first = run_worker(self, process, index, program);
+            let mut places = processes.iter().flat_map(|process| self.workers_of(process));
+            let mine = places.next().expect("a mesh has a worker");
             let others: Vec<_> =
-                others.into_iter().map(|thread| thread.join().expect("a worker's panic is caught")).collect();
-            (first, others)
+                places.map(|place| spawn(scope, place.1, move || run(place).map(keep))).collect();
+            let first = run(mine);
+            let join = |thread: ScopedJoinHandle<'_, _>| thread.join().expect("a worker's panic is caught");
+            (first, others.into_iter().map(join).collect::<Vec<_>>())
         })
         .expect("workers' panics are caught");
         if let Some(error) = processes.iter().find_map(|process| process.roster.failure()) {
@@ -96,7 +91,7 @@ fn spawn<'a, 's, T: Send + 's>(
     scope: &'a Scope<'s>,
     index: usize,
     run: impl FnOnce() -> T + Send + 's,
-) -> crossbeam::thread::ScopedJoinHandle<'a, T> {
+) -> ScopedJoinHandle<'a, T> {
     let thread = scope.builder().name(format!("worker {index}"));
     thread.spawn(move |_| run()).expect("the system starts a thread")
 }

@@ -1,8 +1,8 @@
 //! Moving bytes among workers.
 //!
 //! A [`Link`] carries point-to-point messages among ranks; that is all that a new interconnect must provide.
-//! A [`Transport`] lets the members of one group exchange offers in numbered rounds, and is what collectives
-//! are written on: [`threads`] through shared memory, [`hybrid`] through shared memory and a link.
+//! A `Transport` lets the members of one group exchange offers in numbered rounds, and is what collectives
+//! are written on: `threads` through shared memory, `hybrid` through shared memory and a link.
 
 pub(crate) mod channels;
 pub(crate) mod hybrid;
