@@ -55,7 +55,7 @@ pub fn dynamic_update_slice(x: &Tensor, update: &Tensor, starts: &[&Tensor]) -> 
         let along: Dims = (0..x.ndim()).map(|other| if other == dim { n } else { 1 }).collect();
         inside = inside.logical_and(reshaped(&ids.ge(0).logical_and(ids.lt(size as i64)), along));
     }
-    where_(&inside, &spread, &cast(x, dtype))
+    where_(&inside, &spread, cast(x, dtype))
 }
 
 #[track_caller]

@@ -33,15 +33,15 @@ pub(super) fn check_ids(op: &str, x: &Tensor, ids: &Tensor, at: RowDims, n: usiz
     if out_of_range == OutOfRange::Clip && n == 0 && !ids.is_empty() {
         violation(op, &format!("dim {} has size 0: nothing is near", at.dim), &[x, ids], site);
     }
-    if out_of_range == OutOfRange::Refuse {
-        if let Some((id, place)) = first_outside(ids, n) {
-            let rule = format!(
-                "index {id} at {place} is out of range for dim {} of size {n}\n   help: correct it, or say what such \
-                 an index is to do with OutOfRange::Clip, Fill or Zero",
-                at.dim
-            );
-            violation(op, &rule, &[x, ids], site);
-        }
+    if out_of_range == OutOfRange::Refuse
+        && let Some((id, place)) = first_outside(ids, n)
+    {
+        let rule = format!(
+            "index {id} at {place} is out of range for dim {} of size {n}\n   help: correct it, or say what such an \
+             index is to do with OutOfRange::Clip, Fill or Zero",
+            at.dim
+        );
+        violation(op, &rule, &[x, ids], site);
     }
 }
 

@@ -46,7 +46,7 @@ pub fn scatter_add(x: &Tensor, ids: &Tensor, rows: &Tensor) -> Tensor {
     let at = RowDims { batch: 0, dim: 0 };
     check_ids("scatter_add", x, ids, at, n, OutOfRange::Refuse);
     let dtype = promote(x.dtype(), rows.dtype());
-    add(&cast(x, dtype), &added(&cast(rows, dtype), ids, at, n, OutOfRange::Refuse, site))
+    add(cast(x, dtype), added(&cast(rows, dtype), ids, at, n, OutOfRange::Refuse, site))
 }
 
 /// The sums of the rows that have the same number, for the numbers below `n`: `T[k,3], i32[k] -> T[n,3]`.

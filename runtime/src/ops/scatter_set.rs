@@ -48,7 +48,7 @@ pub fn scatter_set(x: &Tensor, ids: &Tensor, rows: &Tensor) -> Tensor {
     let rows = reshaped(&cast(rows, dtype), [&[ids.len()], row].concat().into());
     let written = taken(&rows, &last, at, OutOfRange::Zero, site);
     let mask = reshaped(&last.ge(0), std::iter::once(n).chain(row.iter().map(|_| 1)).collect());
-    where_(&mask, &written, &cast(x, dtype))
+    where_(&mask, &written, cast(x, dtype))
 }
 
 /// For each number below `n`, where among `ids` it occurs last; far out of range if nowhere: `i32[..] -> i64[n]`.

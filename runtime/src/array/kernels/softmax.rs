@@ -10,7 +10,7 @@ use crate::dtype::{Real, Scalar, dispatch};
 pub fn softmax(x: &Array) -> Array {
     dispatch!(x.dtype() in [float], T => rows_to_rows::<T>(x, |row, out| {
         let scale = exponentials(row, largest(row), out).recip();
-        out.iter_mut().for_each(|p| *p = *p * scale);
+        out.iter_mut().for_each(|p| *p *= scale);
     }))
 }
 
@@ -63,9 +63,9 @@ pub fn cross_entropy_ct(x: &Array, labels: &Array, ct: &Array) -> Array {
         rows_to_rows::<T>(x, |row, out| {
             let (&label, &ct) = each.next().expect("a label for each row");
             let scale = exponentials(row, largest(row), out).recip();
-            out.iter_mut().for_each(|p| *p = *p * scale);
-            out[label as usize] = out[label as usize] - T::ONE;
-            out.iter_mut().for_each(|p| *p = *p * ct);
+            out.iter_mut().for_each(|p| *p *= scale);
+            out[label as usize] -= T::ONE;
+            out.iter_mut().for_each(|p| *p *= ct);
         })
     })
 }
