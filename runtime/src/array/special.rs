@@ -68,7 +68,7 @@ fn polygamma(x: f64, order: u32) -> f64 {
     }
     let n = order as i32;
     let factorial = (1..=n).map(f64::from).product::<f64>();
-    let sign = if order % 2 == 0 { -1.0 } else { 1.0 };
+    let sign = if order.is_multiple_of(2) { -1.0 } else { 1.0 };
     let (mut x, mut sum) = (x, 0.0);
     while x < 20.0 + f64::from(order) {
         sum += sign * factorial * x.powi(-n - 1);

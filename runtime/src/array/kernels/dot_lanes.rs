@@ -222,7 +222,9 @@ fn evaluate<T: Scalar>(
             Step::Join => {
                 let mut right = stack.pop().expect("a right half");
                 match stack.last_mut() {
-                    Some(left) => add::<T>(left.as_mut_slice(), rhs.columns, right.as_mut_slice(), rhs.columns),
+                    Some(left) => {
+                        add::<T>(left.as_mut_slice(), rhs.columns, right.as_mut_slice(), rhs.columns)
+                    }
                     None => add(to, row_stride, right.as_mut_slice(), rhs.columns),
                 }
             }

@@ -1,5 +1,8 @@
 //! Functions of two numbers.
 
+// One formula serves every type, `bool` among them.
+#![allow(clippy::bool_comparison)]
+
 use super::{elementwise, exp, floor, larger_share, log, pow_base_slope, square};
 use crate::array::number::{Inexact, Number, Ordered};
 use crate::dtype::Scalar;

@@ -1,5 +1,8 @@
 //! Comparisons and logic: what is not a number has no derivative.
 
+// One formula serves every type, `bool` among them.
+#![allow(clippy::bool_comparison)]
+
 use super::elementwise;
 use crate::tensor::Tensor;
 

@@ -21,8 +21,11 @@ fn complex_wave(n: usize) -> Tensor {
     complex(wave(n, 0.2, 0.9), wave(n + 1, -0.7, 0.8).slice(0, 1..n + 1))
 }
 
-/// The functions, a formula for their value, and where to try them.
-fn functions() -> Vec<(One, fn(f64) -> f64, f64, f64)> {
+/// A function, a formula for its value, and between which numbers to try it.
+type Trial = (One, fn(f64) -> f64, f64, f64);
+
+/// Functions of one number.
+fn functions() -> Vec<Trial> {
     vec![
         (neg, |x| -x, -2.0, 2.0),
         (abs, f64::abs, -2.0, 2.0),
@@ -102,7 +105,7 @@ fn derivatives_of_functions() {
 #[test]
 fn functions_on_lanes() {
     for (f, _, low, high) in functions() {
-        check_lanes(|x: &Tensor| f(x), &wave(66, low, high).cast(DType::F32).reshape(&[33, 2]));
+        check_lanes(|x: &Tensor| f(x), &wave(66, low, high).cast(DType::F32).reshape([33, 2]));
     }
 }
 
@@ -154,7 +157,7 @@ fn derivatives_of_functions_of_two() {
         |a, b| complex(a, b),
         |a, b| where_(a.gt(b), a * b, a - b),
     ];
-    let (a, b) = (wave(6, 0.5, 2.0).reshape(&[2, 3]), wave(3, 0.4, 1.1));
+    let (a, b) = (wave(6, 0.5, 2.0).reshape([2, 3]), wave(3, 0.4, 1.1));
     for f in functions {
         check_grads(|a: &Tensor, b: &Tensor| f(a, b), (&a, &b), 2);
         check_lanes(|a: &Tensor, b: &Tensor| f(a, b), (&a, &b.slice(0, 0..2)));
