@@ -1,12 +1,16 @@
 //! Contractions: sums of products over any pairs of dims, as matrix products.
 
-use super::gemm::{Matrix, matmul};
+use super::gemm::{self, Matrix, matmul};
 use super::map::map2;
 use super::nest::Nest;
 use super::reduce::sum;
+use super::tree_product::{self, Place};
 use crate::array::view::runs;
 use crate::array::{Array, Dims, Strides, row_major};
-use crate::dtype::{Scalar, dispatch};
+use crate::dtype::{DType, Real, Scalar, dispatch};
+
+/// A side shorter than this leaves most of a tile of registers empty.
+const NARROW: usize = 6;
 
 /// Which dims of two operands belong together: pairs of (dim of the left, dim of the right).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -27,26 +31,29 @@ pub struct DotDims {
 /// # Panics
 /// If the operands differ in type or in the sizes of a pair, or are `bool`.
 pub fn dot(lhs: &Array, rhs: &Array, dims: &DotDims) -> Array {
-    assert_eq!(lhs.dtype(), rhs.dtype(), "dot: the types of the operands");
-    for &(l, r) in dims.batch.iter().chain(&dims.contract) {
-        assert_eq!(
-            lhs.dims()[l],
-            rhs.dims()[r],
-            "dot: dim {l} of {:?} and {r} of {:?}",
-            lhs.dims(),
-            rhs.dims()
-        );
-    }
-    let (l, r): (Dims, Dims) = dims.batch.iter().copied().unzip();
-    let (l_depth, r_depth): (Dims, Dims) = dims.contract.iter().copied().unzip();
-    let (lhs, rhs) = (Operand::new(lhs, &l, &l_depth), Operand::new(rhs, &r, &r_depth));
-    let result: Dims = lhs.batch().iter().chain(lhs.free()).chain(rhs.free()).copied().collect();
-    let product = dispatch!(lhs.array.dtype() in [numeric], T => match (lhs.rows(), rhs.rows()) {
-        (1, 1) => inner::<T>(&lhs, &rhs),
-        (_, 1) => outer::<T>(&rhs, &lhs),
-        _ => outer::<T>(&lhs, &rhs),
-    });
+    let (lhs, rhs, result) = Operand::pair(lhs, rhs, dims);
+    let (l, r) = if rhs.rows() == 1 { (&rhs, &lhs) } else { (&lhs, &rhs) };
+    let product = match lhs.array.dtype() {
+        dtype if (lhs.rows(), rhs.rows()) == (1, 1) => dispatch!(dtype in [numeric], T => inner::<T>(l, r)),
+        DType::F32 => outer::<f32>(l, r, multiply),
+        DType::F64 => outer::<f64>(l, r, multiply),
+        dtype => dispatch!(dtype in [numeric], T => {
+            outer::<T>(l, r, |to, row_stride, l, r| matmul(to, row_stride, l, r, false))
+        }),
+    };
     product.reshape(&result)
+}
+
+/// The product of real matrices: in tiles of registers, or by `gemm` where most of a tile would be empty; the bits
+/// are the same.
+fn multiply<T: Real>(to: &mut [T], row_stride: usize, lhs: Matrix<T>, rhs: Matrix<T>) {
+    let pieces: Vec<_> = gemm::pieces(lhs.columns).collect();
+    if lhs.rows.min(rhs.columns) < NARROW || !tree_product::is_exact(&pieces) {
+        return matmul(to, row_stride, lhs, rhs, false);
+    }
+    let steps = tree_product::one_by_one(pieces);
+    let place = Place { at: 0, row_stride, column_stride: 1 };
+    tree_product::write(lhs, rhs.transposed(), &mut [(&steps, to)], place);
 }
 
 /// An operand with its dims in the order: batch, free, contracted.
@@ -145,12 +152,16 @@ fn inner<T: Scalar>(lhs: &Operand, rhs: &Operand) -> Array {
 }
 
 /// A batch of matrix products: `[batch, rows of lhs, rows of rhs]`, flat.
-fn outer<T: Scalar>(lhs: &Operand, rhs: &Operand) -> Array {
+fn outer<T: Scalar>(
+    lhs: &Operand,
+    rhs: &Operand,
+    multiply: impl Fn(&mut [T], usize, Matrix<T>, Matrix<T>),
+) -> Array {
     let result: Dims = lhs.batch().iter().copied().chain([lhs.rows(), rhs.rows()]).collect();
     let pool = if lhs.array.len() > rhs.array.len() { lhs.array.pool() } else { rhs.array.pool() };
     let mut buffer = pool.alloc::<T>(result.iter().product());
     if !result.contains(&0) {
-        Products::plan(lhs, rhs, &row_major(&result)).run(buffer.as_mut_slice::<T>());
+        Products::plan(lhs, rhs, &row_major(&result)).run(buffer.as_mut_slice(), multiply);
     }
     Array::from_written::<T>([result.iter().product()], buffer)
 }
@@ -183,12 +194,12 @@ impl<'a> Products<'a> {
         Self { lhs, rhs, rows, starts }
     }
 
-    fn run<T: Scalar>(&self, result: &mut [T]) {
+    fn run<T: Scalar>(&self, result: &mut [T], multiply: impl Fn(&mut [T], usize, Matrix<T>, Matrix<T>)) {
         let (rows, row_stride, to) = self.rows;
         let lhs = Matrix { rows, row_stride, ..self.lhs.matrix::<T>() };
         let rhs = self.rhs.matrix::<T>().transposed();
         self.starts.for_each(|[l, r, at]| {
-            matmul(&mut result[at..], to as usize, Matrix { at: l, ..lhs }, Matrix { at: r, ..rhs }, false)
+            multiply(&mut result[at..], to as usize, Matrix { at: l, ..lhs }, Matrix { at: r, ..rhs })
         });
     }
 }
@@ -225,7 +236,7 @@ fn join(dims: &[usize], strides: &[isize]) -> Option<Run> {
 mod tests {
     use super::*;
     use crate::array::kernels::concat;
-    use crate::dtype::{Complex, DType, Wide};
+    use crate::dtype::{Complex, Wide};
 
     fn rough(dtype: DType, dims: &[usize], seed: usize) -> Array {
         let part = |i: usize| ((i * 7919 + seed * 31) % 2003) as f64 / 1001.5 - 1.0;

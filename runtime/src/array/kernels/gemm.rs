@@ -8,6 +8,8 @@
 //! are not left so.
 #![allow(unsafe_code)]
 
+use std::ops::Range;
+
 use crate::dtype::Scalar;
 
 /// The longest sum that `gemm` never splits.
@@ -91,16 +93,19 @@ pub(crate) fn matmul<T: Scalar>(dst: &mut [T], row_stride: usize, lhs: Matrix<T>
     if !T::DTYPE.is_inexact() {
         return loops(dst, row_stride, lhs, rhs, add);
     }
-    let pieces = depth.div_ceil(DEPTH);
-    if rows == 1 || columns == 1 || add && (pieces > 1 || depth < 3) {
+    if rows == 1 || columns == 1 || add && !(3..=DEPTH).contains(&depth) {
         return apart(dst, row_stride, lhs, rhs, add);
     }
-    let start = |piece: usize| piece * depth / pieces;
-    for piece in 0..pieces {
-        let (from, len) = (start(piece), start(piece + 1) - start(piece));
-        let (lhs, rhs) = (lhs.some_columns(from, len), rhs.transposed().some_columns(from, len).transposed());
-        tiled(dst, row_stride, lhs, rhs, add || piece > 0);
+    for piece in pieces(depth) {
+        let (from, len) = (piece.start, piece.len());
+        tiled(dst, row_stride, lhs.some_columns(from, len), rhs.some_rows(from, len), add || from > 0);
     }
+}
+
+/// The pieces in which a sum of `depth` products is made.
+pub(super) fn pieces(depth: usize) -> impl Iterator<Item = Range<usize>> {
+    let pieces = depth.div_ceil(DEPTH);
+    (0..pieces).map(move |piece| piece * depth / pieces..(piece + 1) * depth / pieces)
 }
 
 fn clear<T: Scalar>(dst: &mut [T], row_stride: usize, rows: usize, columns: usize) {
