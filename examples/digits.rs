@@ -97,7 +97,8 @@ fn train(w: &Worker, args: &Args, started: Instant) -> Result<Option<serde_json:
     let steps = args.epochs * batches.len();
     let mut progress = Progress::new("digits", steps, w.is_root());
     let mut train_loss = f64::NAN;
-    for (x, label) in batches.epochs(args.epochs) {
+    for (step, (x, label)) in batches.epochs(args.epochs).enumerate() {
+        let _step = report::step(step);
         let (x, label) = (w.unstack(&x, "batch"), w.unstack(&label, "batch"));
         let (loss, gradient) = value_and_grad(mean_loss).reduce_axes(["batch"]).at((&model, &x, &label));
         optimizer.update(&mut model, &gradient);

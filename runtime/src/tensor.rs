@@ -14,24 +14,13 @@ use crate::types::{Axis, AxisSet, TensorType};
 ///
 /// A tensor belongs to the worker that made it (`!Send`, since it may be on a tape); an [`Array`] crosses threads.
 #[derive(Clone)]
-pub struct Tensor {
-    ty: Rc<TensorType>,
-    value: Value,
-}
+pub struct Tensor(Rc<Value>);
 
-#[derive(Clone)]
 enum Value {
     /// The lanes of this worker, lane dims first.
-    Ground(Array),
-    /// Recorded on a tape.
-    Traced(Rc<Traced>),
-}
-
-/// A node of a tape, and the value that it stands for one level below.
-struct Traced {
-    tape: Rc<Tape>,
-    node: usize,
-    below: Tensor,
+    Ground(TensorType, Array),
+    /// Node `node` of `tape`, and the value that it stands for one level below.
+    Traced { tape: Rc<Tape>, node: usize, below: Tensor },
 }
 
 impl Tensor {
@@ -39,32 +28,35 @@ impl Tensor {
     pub(crate) fn ground(array: Array, axes: AxisSet) -> Self {
         debug_assert_eq!(array.dims()[..axes.len()], axes.lane_dims()[..], "lane dims of {axes}");
         let dims = Dims::from_slice(&array.dims()[axes.len()..]);
-        Self { ty: Rc::new(TensorType { dtype: array.dtype(), dims, axes }), value: Value::Ground(array) }
+        Self(Rc::new(Value::Ground(TensorType { dtype: array.dtype(), dims, axes }, array)))
     }
 
     /// Node `node` of `tape`, with the value `below`.
     pub(crate) fn traced(tape: Rc<Tape>, node: usize, below: Tensor) -> Self {
-        Self { ty: below.ty.clone(), value: Value::Traced(Rc::new(Traced { tape, node, below })) }
+        Self(Rc::new(Value::Traced { tape, node, below }))
     }
 
     /// dtype, dims and axes.
     pub fn ty(&self) -> &TensorType {
-        &self.ty
+        match &*self.0 {
+            Value::Ground(ty, _) => ty,
+            Value::Traced { below, .. } => below.ty(),
+        }
     }
 
     /// The type of an element.
     pub fn dtype(&self) -> DType {
-        self.ty.dtype
+        self.ty().dtype
     }
 
     /// The positional dims.
     pub fn dims(&self) -> &[usize] {
-        &self.ty.dims
+        &self.ty().dims
     }
 
     /// The number of positional dims.
     pub fn ndim(&self) -> usize {
-        self.ty.dims.len()
+        self.ty().dims.len()
     }
 
     /// The size of a dim; negative numbers count from the end.
@@ -78,17 +70,17 @@ impl Tensor {
 
     /// Elements at one position.
     pub fn len(&self) -> usize {
-        self.ty.len()
+        self.ty().len()
     }
 
     /// Whether a position holds no element.
     pub fn is_empty(&self) -> bool {
-        self.ty.is_empty()
+        self.ty().is_empty()
     }
 
     /// The axes that the value varies over.
     pub fn axes(&self) -> &AxisSet {
-        &self.ty.axes
+        &self.ty().axes
     }
 
     /// The axis of that name.
@@ -120,16 +112,16 @@ impl Tensor {
 
     /// The tape it is on, innermost first.
     pub(crate) fn tape(&self) -> Option<&Rc<Tape>> {
-        match &self.value {
-            Value::Ground(_) => None,
-            Value::Traced(traced) => Some(&traced.tape),
+        match &*self.0 {
+            Value::Ground(..) => None,
+            Value::Traced { tape, .. } => Some(tape),
         }
     }
 
     /// Its node on `tape` and the value one level below, if it is on it.
     pub(crate) fn on(&self, tape: &Tape) -> Option<(usize, &Tensor)> {
-        match &self.value {
-            Value::Traced(traced) if traced.tape.id() == tape.id() => Some((traced.node, &traced.below)),
+        match &*self.0 {
+            Value::Traced { tape: own, node, below } if own.id() == tape.id() => Some((*node, below)),
             _ => None,
         }
     }
@@ -141,9 +133,9 @@ impl Tensor {
 
     /// The lanes of this worker, below all tapes.
     pub(crate) fn array(&self) -> &Array {
-        match &self.value {
-            Value::Ground(array) => array,
-            Value::Traced(traced) => traced.below.array(),
+        match &*self.0 {
+            Value::Ground(_, array) => array,
+            Value::Traced { below, .. } => below.array(),
         }
     }
 
@@ -151,9 +143,9 @@ impl Tensor {
     ///
     /// `T[..]{..} -> T[..]{..}`
     pub fn stop_gradient(&self) -> Tensor {
-        match &self.value {
-            Value::Ground(_) => self.clone(),
-            Value::Traced(traced) => traced.below.stop_gradient(),
+        match &*self.0 {
+            Value::Ground(..) => self.clone(),
+            Value::Traced { below, .. } => below.stop_gradient(),
         }
     }
 
@@ -226,6 +218,6 @@ impl fmt::Debug for Tensor {
 
 impl fmt::Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.ty, self.array())
+        write!(f, "{} {}", self.ty(), self.array())
     }
 }

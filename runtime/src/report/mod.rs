@@ -5,5 +5,5 @@ mod log;
 mod progress;
 
 pub use hash::hash;
-pub use log::log_to_stderr;
+pub use log::{log_to_stderr, step};
 pub use progress::Progress;
