@@ -38,7 +38,7 @@ const PACKETS: i32 = 0;
 /// Every MPI library has at least this many tags.
 const TAGS: u64 = 32_767;
 /// How long a rank that fails listens for a lower one that failed at the same moment.
-const FIRST_CAUSE: Duration = Duration::from_millis(10);
+const FIRST_CAUSE: Duration = Duration::from_millis(20);
 /// How long a rank that waits for one that has left reads its letters first, which say more.
 const READING: Duration = Duration::from_millis(250);
 /// How long a rank that a peer is ending waits for that, before it does so itself.
@@ -72,7 +72,7 @@ struct Post {
     peers: Vec<Peer>,
     outgoing: Vec<Transfer<Part>>,
     inbox: HashMap<(usize, u64), VecDeque<Incoming>>,
-    /// The first failure that a peer has told us of.
+    /// The failure of the lowest rank that has told us of one.
     failure: Option<(usize, Error)>,
 }
 
@@ -257,21 +257,28 @@ impl Mpi {
     /// Tells the peers, unless one of them was first: then the cause is theirs to print.
     fn is_somebody_elses(&self, cause: &Error) -> bool {
         let mut post = self.lock();
-        let _ = self.advance(&mut post);
-        if post.failure.is_some() {
+        if self.failed_rank(&mut post).is_some() {
             return true;
         }
         // Errors on the way out have nobody to go to.
         let _ = self.send_notice(&mut post, Kind::Failure, &cause.to_string());
         let until = Instant::now() + FIRST_CAUSE;
         while Instant::now() < until {
-            let _ = self.advance(&mut post);
-            if post.failure.as_ref().is_some_and(|(rank, _)| *rank < self.rank) {
+            thread::yield_now();
+            if self.failed_rank(&mut post).is_some_and(|rank| rank < self.rank) {
                 return true;
             }
-            thread::yield_now();
         }
         false
+    }
+
+    /// The lowest rank that has told us of its failure.
+    fn failed_rank(&self, post: &mut Post) -> Option<usize> {
+        // What a library takes in during one call it may show only in a later one.
+        for _ in 0..4 {
+            let _ = self.advance(post);
+        }
+        post.failure.as_ref().map(|(rank, _)| *rank)
     }
 }
 
@@ -336,7 +343,9 @@ impl Post {
 
     fn note_failure(&mut self, rank: usize, text: &str) {
         let text = format!("rank {rank} has failed: {text}");
-        self.failure.get_or_insert_with(|| (rank, Error::new(ErrorKind::Peer, text)));
+        if self.failure.as_ref().is_none_or(|(known, _)| rank < *known) {
+            self.failure = Some((rank, Error::new(ErrorKind::Peer, text)));
+        }
     }
 
     fn check_alive(&self, from: usize, tag: u64) -> Result<()> {
