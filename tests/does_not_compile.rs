@@ -132,10 +132,4 @@
 /// # let x = Tensor::from(1.0);
 /// vjp(|x: &Tensor| (x.clone(), x.clone())).at(&x).1.call(&x, &x);
 /// ```
-/// `in_axes_length`: there is an entry for each argument.
-/// ```compile_fail
-/// # use axisgrad::{Tensor, vmap};
-/// # let x = Tensor::from(1.0);
-/// vmap(|x: &Tensor, y: &Tensor| x * y).in_axes((0,)).at((&x, &x));
-/// ```
 pub struct Refused;

@@ -20,14 +20,22 @@ use crate::tensor::Tensor;
 /// plain data (numbers, strings): a tree without leaves, carried along unchanged. For a type of your own, write
 /// `#[derive(Clone, Tree)]`, with `#[tree(skip)]` on the fields that are settings rather than tensors.
 ///
-/// ```ignore
+/// ```
+/// use axisgrad::{Tensor, Tree};
+///
 /// #[derive(Clone, Tree)]
 /// struct Linear {
 ///     weight: Tensor,
 ///     bias: Option<Tensor>,
 ///     #[tree(skip)]
-///     activation: Activation,
+///     activation: fn(&Tensor) -> Tensor,
 /// }
+///
+/// let weight = Tensor::from([1.0, 2.0]);
+/// let layer = Linear { weight, bias: Some(Tensor::from(0.5)), activation: Tensor::relu };
+/// assert_eq!(layer.leaf_paths(), ["weight", "bias"]);
+/// let doubled = layer.map_leaves(|leaf| leaf * 2.0);
+/// assert_eq!(doubled.weight.to_vec::<f64>(), [2.0, 4.0]);
 /// ```
 pub trait Tree: Clone {
     /// Calls `visit` on every leaf in order with its path, below `path`.

@@ -122,6 +122,13 @@ fn vmap_scalar() {
 }
 
 #[test]
+fn vmap_in_axes_length() {
+    refuses("in_axes has 1 entries, and there are 2 arguments", || {
+        vmap(|a: &Tensor, _: &Tensor| a.clone()).in_axes((0,)).at((&ones(3), &ones(3)))
+    });
+}
+
+#[test]
 fn vmap_out_axis_range() {
     refuses("out_axes 3 is out of range for 1 dims", || vmap(Tensor::clone).out_axes(3).at(&ones(3)));
 }

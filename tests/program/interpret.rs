@@ -7,7 +7,7 @@ use axisgrad::{Axis, Tensor};
 
 use super::attrs::Operands;
 use super::record::{Fun, Operand, Statement};
-use super::value::number;
+use super::value::{is_known_dtype, number};
 use super::{ops, transforms};
 
 /// The axes that names stand for, and a note of those that values have varied over.
@@ -139,7 +139,7 @@ fn tensors(slots: &[Slot]) -> Vec<Tensor> {
     slots.iter().map(tensor).collect()
 }
 
-/// What `fun` needs that axisgrad has not: names of ops.
+/// What `fun` needs that axisgrad has not: names of ops and of dtypes.
 pub fn lacking(fun: &Fun) -> BTreeSet<String> {
     let inner = |statement: &Statement| {
         let funs =
@@ -148,5 +148,12 @@ pub fn lacking(fun: &Fun) -> BTreeSet<String> {
     };
     let known = |op: &str| op == "axis_size" || transforms::find(op).is_some() || ops::find(op).is_some();
     let own = fun.body.iter().map(|statement| &statement.op).filter(|op| !known(op)).cloned();
-    own.chain(fun.body.iter().flat_map(inner)).collect()
+    let dtypes = fun.body.iter().filter_map(dtype_of).filter(|dtype| !is_known_dtype(dtype));
+    own.chain(dtypes.map(str::to_owned)).chain(fun.body.iter().flat_map(inner)).collect()
+}
+
+/// The dtype that a statement asks for, by name or as that of a constant.
+fn dtype_of(statement: &Statement) -> Option<&str> {
+    let attr = |name| statement.attrs.get(name);
+    attr("dtype").or_else(|| attr("value")?.get("dtype"))?.as_str()
 }

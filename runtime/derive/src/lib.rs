@@ -11,15 +11,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// * `#[tree(skip)]` on a field says that it is plain data without tensors: it is cloned, whatever its type.
 /// * The variant of an enum is part of the paths of its leaves: `shape.Circle.radius`.
 ///
-/// ```ignore
-/// #[derive(Clone, Tree)]
-/// struct Linear {
-///     weight: Tensor,
-///     bias: Option<Tensor>,
-///     #[tree(skip)]
-///     activation: Activation,
-/// }
-/// ```
+/// There is an example at the trait, `axisgrad::Tree`.
 ///
 /// # Errors
 /// Does not compile for a union, for an attribute other than `#[tree(skip)]`, and where a field that is not skipped

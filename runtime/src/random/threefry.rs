@@ -19,10 +19,12 @@ use crate::tree::{Path, Tree};
 /// The seed of one stream of random numbers. A key is used once: derive new ones with [`Key::split`] and
 /// [`Key::fold_in`] for everything else.
 ///
-/// ```ignore
-/// let key = Key::new(0);
-/// let [weights, dropout] = key.split(2)[..] else { unreachable!() };
-/// let step = dropout.fold_in(17);
+/// ```
+/// use axisgrad::random::Key;
+///
+/// let [weights, dropout] = Key::new(0).split(2)[..] else { unreachable!() };
+/// assert_ne!(weights, dropout);
+/// assert_ne!(dropout.fold_in(17), dropout.fold_in(18)); // one for each step
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Key(pub [u32; 2]);
