@@ -7,7 +7,6 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::collections::HashMap;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,8 +15,8 @@ use std::sync::{Arc, Mutex};
 use crate::element::{Element, ElementType};
 
 const ALIGN: usize = 64;
-/// Memory that one size class may keep while nobody uses it.
-const KEEP_PER_CLASS: usize = 64;
+/// Blocks that a size class may keep while nobody uses them, and bytes, whichever is more.
+const KEEP: (usize, usize) = (64, 1 << 20);
 
 /// Where freed buffers wait to be used again. Cheap to clone; one per worker.
 #[derive(Clone, Default)]
@@ -25,7 +24,8 @@ pub struct Pool(Arc<Free>);
 
 #[derive(Default)]
 struct Free {
-    classes: Mutex<HashMap<usize, Vec<Block>>>,
+    /// By the index of the class.
+    classes: Mutex<Vec<Vec<Block>>>,
 }
 
 /// An allocation of `size` bytes (a size class), owned.
@@ -57,11 +57,14 @@ impl Drop for Block {
     }
 }
 
-/// Rounds up to one of four steps between powers of two, so that at most a fifth is wasted.
-fn size_class(bytes: usize) -> usize {
+/// The size of the blocks that hold so many bytes, one of four steps between powers of two, so that at most a
+/// fifth is wasted; and the index of that class.
+fn size_class(bytes: usize) -> (usize, usize) {
     let bytes = bytes.max(ALIGN);
-    let step = (bytes.next_power_of_two() / 8).max(ALIGN);
-    bytes.div_ceil(step) * step
+    let top = bytes.next_power_of_two();
+    let step = (top / 8).max(ALIGN);
+    let steps = bytes.div_ceil(step);
+    (steps * step, top.ilog2() as usize * 8 + steps)
 }
 
 impl Pool {
@@ -73,8 +76,8 @@ impl Pool {
     /// Memory for `len` elements, to be written before it is shared. Its contents are unspecified but valid.
     pub fn alloc<T: Element>(&self, len: usize) -> BufferMut {
         let bytes = len * size_of::<T>();
-        let size = size_class(bytes);
-        let reused = self.0.classes.lock().expect("pool").get_mut(&size).and_then(Vec::pop);
+        let (size, class) = size_class(bytes);
+        let reused = self.0.classes.lock().expect("pool").get_mut(class).and_then(Vec::pop);
         let block = reused.unwrap_or_else(|| {
             let block = Block::new(size);
             // Zeroed once, so that every byte is initialised before anyone can read it.
@@ -106,9 +109,12 @@ impl Pool {
 
     fn take_back(&self, block: Block) {
         let mut classes = self.0.classes.lock().expect("pool");
-        let class = classes.entry(block.size).or_default();
-        if class.len() < KEEP_PER_CLASS {
-            class.push(block);
+        let (size, class) = size_class(block.size);
+        if classes.len() <= class {
+            classes.resize_with(class + 1, Vec::new);
+        }
+        if classes[class].len() < KEEP.0.max(KEEP.1 / size) {
+            classes[class].push(block);
         }
     }
 }
@@ -378,8 +384,9 @@ mod tests {
     #[test]
     fn size_classes_waste_little() {
         for bytes in [0, 1, 64, 65, 100, 1000, 4097, 1 << 20, (1 << 20) + 1] {
-            let class = size_class(bytes);
-            assert!(class >= bytes && (bytes < 512 || class <= bytes + bytes / 4), "{bytes} -> {class}");
+            let (size, class) = size_class(bytes);
+            assert!(size >= bytes && (bytes < 512 || size <= bytes + bytes / 4), "{bytes} -> {size}");
+            assert_eq!(size_class(size), (size, class), "a block goes back where it came from");
         }
     }
 }

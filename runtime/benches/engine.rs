@@ -1,6 +1,7 @@
 //! What the engine costs: the tape for each node, and named axes against a hand-written batch dim.
 //!
 //!     scripts/bench
+//!     cargo bench -p axisgrad --bench engine -- node mlp small memory
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -118,8 +119,17 @@ fn peak(run: impl FnOnce()) -> u64 {
 }
 
 fn main() {
-    node();
-    batch("MLP 784-512-512-10", &[784, 512, 512, 10], 256);
-    batch("MLP 64-128-10", &[64, 128, 10], 64);
-    memory(&[784, 512, 512, 10]);
+    // `cargo bench` passes `--bench`; a name chooses what to run.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let runs: [(&str, &dyn Fn()); 4] = [
+        ("node", &node),
+        ("mlp", &|| batch("MLP 784-512-512-10", &[784, 512, 512, 10], 256)),
+        ("small", &|| batch("MLP 64-128-10", &[64, 128, 10], 64)),
+        ("memory", &|| memory(&[784, 512, 512, 10])),
+    ];
+    for (name, run) in runs {
+        if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
+            run();
+        }
+    }
 }

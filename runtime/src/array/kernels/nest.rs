@@ -36,8 +36,13 @@ pub(crate) struct Nest<const N: usize> {
 impl<const N: usize> Nest<N> {
     /// The loops over `operands`, broadcast to `dims`.
     pub fn new(dims: &[usize], operands: [&Array; N]) -> Self {
+        let offsets = operands.map(Array::offset);
+        if operands.iter().all(|a| a.dims() == dims && a.is_contiguous()) {
+            let strides = std::array::from_fn(|_| Strides::from_slice(&[1]));
+            return Self { dims: Dims::from_slice(&[dims.iter().product()]), strides, offsets };
+        }
         let strides = operands.map(|a| broadcast_strides(a.dims(), a.strides(), dims));
-        Self::of(dims, strides, operands.map(Array::offset))
+        Self::of(dims, strides, offsets)
     }
 
     /// The loops over `dims` with these strides, from these offsets.
