@@ -72,6 +72,9 @@ fn with_settled(
     inputs: &[&Tensor],
     site: &'static Location<'static>,
 ) -> AxisSet {
+    if inputs.iter().all(|x| x.tape().is_none()) {
+        return union;
+    }
     let mut level: Operands = inputs.iter().map(|x| (*x).clone()).collect();
     while let Some(tape) = top(&level) {
         check_open(op, &tape, inputs, site);
@@ -84,6 +87,9 @@ fn with_settled(
 }
 
 fn unsettled(tape: &Tape, inputs: &[Tensor]) -> AxisSet {
+    if inputs.len() < 2 {
+        return AxisSet::new();
+    }
     let settled: SmallVec<[AxisSet; 2]> =
         inputs.iter().filter_map(|x| x.on(tape)).map(|(node, _)| tape.settled(node)).collect();
     let mixed = |axis: &_| !tape.reduces(axis) && settled.iter().any(|s| !s.contains(axis.name()));
@@ -97,10 +103,10 @@ fn top(inputs: &[Tensor]) -> Option<Rc<Tape>> {
 
 /// Takes `x` to a value that varies over all of `axes`: communicates nothing, and is on the tape.
 pub(crate) fn vary(x: &Tensor, axes: &AxisSet, site: &'static Location<'static>) -> Tensor {
-    let missing = axes.minus(x.axes());
-    if missing.is_empty() {
+    if x.axes().covers(axes) {
         return x.clone();
     }
+    let missing = axes.minus(x.axes());
     let Some(tape) = x.tape().cloned() else { return vary_ground(x, &missing) };
     let (node, below) = x.on(&tape).expect("on its own tape");
     check_open("pvary", &tape, &[x], site);

@@ -80,7 +80,7 @@ fn random_like(x: &Tensor, seed: i64) -> Tensor {
         Tensor::from(Array::from_vec(numbers, x.dims()))
     };
     let real = draw(seed);
-    let number = if x.dtype().is_complex() { crate::ops::complex(&real, &draw(seed + 1000)) } else { real };
+    let number = if x.dtype().is_complex() { crate::ops::complex(&real, draw(seed + 1000)) } else { real };
     number.cast(x.dtype())
 }
 

@@ -165,7 +165,7 @@ impl Started {
         };
         let all = pending.finish().unwrap_or_else(|error| interrupt(error));
         let len = self.sums.iter().map(PartialSum::len).sum();
-        let all = Array::from_buffer(self.sums[0].dtype, &[len], all);
+        let all = Array::from_buffer(self.sums[0].dtype, [len], all);
         let mut start = 0;
         self.sums
             .iter()

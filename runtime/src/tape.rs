@@ -30,9 +30,12 @@ pub(crate) struct Tape {
     reduce: Vec<Rc<str>>,
     nodes: RefCell<Vec<Node>>,
     /// The `pvary` of a node that was asked for before: one per value and set of axes.
-    varied: RefCell<HashMap<usize, SmallVec<[(AxisSet, usize); 1]>>>,
+    varied: RefCell<HashMap<usize, Varied>>,
     open: Cell<bool>,
 }
+
+/// The nodes that are one value taken to vary over some axes.
+type Varied = SmallVec<[(AxisSet, usize); 1]>;
 
 /// One entry of a tape.
 #[derive(Clone)]

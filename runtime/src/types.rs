@@ -102,6 +102,11 @@ impl Axis {
         number(self).cmp(&number(other)).then_with(|| self.0.name.cmp(&other.0.name))
     }
 
+    /// Whether both are handles to one description.
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Of two descriptions of one axis, the older.
     fn elder<'a>(&'a self, other: &'a Self) -> &'a Self {
         match (&self.0.place, &other.0.place) {
@@ -113,7 +118,7 @@ impl Axis {
 
 impl PartialEq for Axis {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.is(other)
             || self.order(other) == Ordering::Equal
                 && self.0.size == other.0.size
                 && self.0.lanes == other.0.lanes
@@ -193,10 +198,15 @@ impl AxisSet {
     /// # Errors
     /// Two axes of one name that differ in size.
     pub fn union(&self, other: &Self) -> Result<Self, (Axis, Axis)> {
-        if other.0.iter().all(|b| self.0.iter().any(|a| Arc::ptr_eq(&a.0, &b.0))) {
+        if other.0.iter().all(|b| self.0.iter().any(|a| a.is(b))) {
             return Ok(self.clone());
         }
         other.iter().try_fold(self.clone(), |set, axis| set.with(axis).map_err(|old| (old, axis.clone())))
+    }
+
+    /// Whether every axis of `other` is here.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.0.iter().all(|b| self.0.iter().any(|a| a.is(b)) || self.contains(b.name()))
     }
 
     /// The axes for which `keep` holds.

@@ -25,7 +25,6 @@ pub type Dims = SmallVec<[usize; 6]>;
 pub(crate) type Strides = SmallVec<[isize; 6]>;
 
 /// Elements of one type, arranged in dims: `f32[2,3]`.
-#[derive(Clone)]
 pub struct Array {
     dtype: DType,
     dims: Dims,
@@ -33,6 +32,14 @@ pub struct Array {
     /// The element of the buffer that is the first of the array.
     offset: usize,
     buffer: Buffer,
+}
+
+impl Clone for Array {
+    /// Dims and strides are copied as slices; by themselves they would clone element by element.
+    fn clone(&self) -> Self {
+        let (dims, strides) = (Dims::from_slice(&self.dims), Strides::from_slice(&self.strides));
+        Self { dtype: self.dtype, dims, strides, offset: self.offset, buffer: self.buffer.clone() }
+    }
 }
 
 impl Array {
