@@ -25,7 +25,7 @@ fn array() {
 
 #[test]
 fn bool() {
-    let f = |mask: &Tensor| ops::where_(mask, &t(1.0), &t(2.0));
+    let f = |mask: &Tensor| ops::where_(mask, t(1.0), t(2.0));
     is_float0(&grad(f).allow_int().at(&Tensor::from(true)), "float0[]");
 }
 

@@ -210,7 +210,7 @@ fn kept(operands: Operands<'_>, reduced: Tensor) -> Tensor {
 }
 
 const CONTRACT: &[Row] = &[
-    ("einsum", |_, o| vec![op::einsum(&o.get::<String>("spec"), &o.inputs.iter().collect::<Vec<_>>())]),
+    ("einsum", |_, o| vec![op::einsum(&o.get::<String>("spec"), o.inputs.iter().collect::<Vec<_>>())]),
     ("matmul", |_, o| vec![op::matmul(&o[0], &o[1])]),
 ];
 
