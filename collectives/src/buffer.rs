@@ -7,10 +7,11 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::any::Any;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::element::{Element, ElementType};
 
@@ -26,6 +27,7 @@ pub struct Pool(Arc<Free>);
 struct Free {
     /// By the index of the class.
     classes: Mutex<Vec<Vec<Block>>>,
+    attachment: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 /// An allocation of `size` bytes (a size class), owned.
@@ -105,6 +107,27 @@ impl Pool {
         let mut buffer = self.alloc::<T>(data.len());
         buffer.as_mut_slice().copy_from_slice(data);
         buffer.freeze()
+    }
+
+    /// Leaves something with the pool, to be found by whoever computes with its memory; whether it was the first,
+    /// since a pool keeps what it has.
+    ///
+    /// ```
+    /// # use axisgrad_collectives::Pool;
+    /// # use std::sync::Arc;
+    /// let pool = Pool::new();
+    /// assert!(pool.attach(Arc::new(7)));
+    /// assert!(!pool.attach(Arc::new(8)));
+    /// assert_eq!(pool.clone().attachment(), Some(&7));
+    /// assert_eq!(pool.attachment::<String>(), None);
+    /// ```
+    pub fn attach(&self, attachment: Arc<dyn Any + Send + Sync>) -> bool {
+        self.0.attachment.set(attachment).is_ok()
+    }
+
+    /// What was left with the pool, if it is a `T`.
+    pub fn attachment<T: Any>(&self) -> Option<&T> {
+        self.0.attachment.get()?.downcast_ref()
     }
 
     fn take_back(&self, block: Block) {

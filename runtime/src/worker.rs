@@ -5,6 +5,7 @@ use std::panic::Location;
 use axisgrad_collectives::axis::share;
 use axisgrad_collectives::interrupt;
 
+use crate::array::threads;
 use crate::error::violation;
 use crate::ops::gather::unstack_at;
 use crate::ops::{axis_index::index_along, reshape, take};
@@ -26,7 +27,8 @@ pub trait Bind {
     /// One row per position of the axis `name`: this worker takes its own rows of dim 0.
     ///
     /// `T[n,..]{..} -> T[..]{name}`; every worker passes the same `x`. See [`gather`](crate::ops::gather()) for
-    /// the way back.
+    /// the way back. The rows lie in memory of this worker's own, and so does what is computed from them: where the
+    /// worker has several cores, kernels use them all.
     ///
     /// # Panics
     /// If the mesh has no axis of that name, or `x` has no dims or varies over it already.
@@ -69,7 +71,9 @@ impl Bind for Worker {
             // An argument under `grad` counts as one value per position, of which each takes a row.
             return take(x, &index_along(&axis), 0);
         }
-        unstack_at(x, &axis, 0, Location::caller())
+        let own = unstack_at(x, &axis, 0, Location::caller());
+        threads::attach(self.pool(), self.cores());
+        Tensor::ground(own.array().copied_to(self.pool()), own.axes().clone())
     }
 
     #[track_caller]
@@ -98,4 +102,37 @@ impl Bind for Worker {
 fn block_of(size: usize, most: usize) -> usize {
     let eighth = (size / 8).max(1);
     most.min(1 << eighth.ilog2())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::DType;
+    use crate::grad::grad;
+    use crate::ops::dot;
+    use crate::random::normal;
+
+    fn loss(weights: &Tensor, x: &Tensor) -> Tensor {
+        dot(x, weights).tanh().sum(())
+    }
+
+    /// The total gradient of 256 examples over so many workers, and the cores of each.
+    fn gradient(threads: usize) -> (Vec<f32>, usize) {
+        let mesh = Mesh::builder().axes(["batch"]).threads(threads).build().expect("a mesh");
+        let run = |w: &Worker| -> crate::Result<_> {
+            let weights = normal(w.key(1), DType::F32, &[96, 128]);
+            let x = w.unstack(&normal(w.key(2), DType::F32, &[256, 96]), "batch");
+            let total = grad(loss).reduce_axes(["batch"]).at((&weights, &x));
+            Ok((total.to_vec::<f32>(), w.cores()))
+        };
+        mesh.run(run).expect("a gradient")
+    }
+
+    #[test]
+    fn a_worker_with_many_cores_computes_the_bits_of_many_workers() {
+        let (alone, cores) = gradient(1);
+        for threads in [2, 4, cores] {
+            assert!(gradient(threads).0 == alone, "{threads} workers");
+        }
+    }
 }

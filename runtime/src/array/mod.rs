@@ -11,6 +11,7 @@ pub mod kernels;
 mod matrix;
 pub(crate) mod number;
 pub(crate) mod special;
+pub(crate) mod threads;
 mod view;
 
 use axisgrad_collectives::buffer::{Buffer, BufferMut, Pool};
@@ -97,6 +98,14 @@ impl Array {
     /// The same array with its elements in row-major order; the very same memory if they are already.
     pub fn contiguous(&self) -> Self {
         if self.is_contiguous() || self.dtype == DType::Float0 { self.clone() } else { kernels::copy(self) }
+    }
+
+    /// A copy in row-major order with memory from `pool`, and so everything that is computed from it.
+    pub fn copied_to(&self, pool: &Pool) -> Self {
+        if self.dtype == DType::Float0 {
+            return Self::float0_in(pool, self.dims());
+        }
+        dispatch!(self.dtype, T => Self::from_slice_in(pool, self.contiguous().as_slice::<T>(), self.dims()))
     }
 
     /// Memory that holds exactly this array's elements in row-major order; not a copy where it already does.

@@ -1,12 +1,17 @@
 //! Contractions: sums of products over any pairs of dims, as matrix products.
 
+use std::ops::Range;
+
+use axisgrad_collectives::Pool;
+use smallvec::SmallVec;
+
 use super::gemm::{self, Matrix, matmul};
 use super::map::map2;
 use super::nest::Nest;
 use super::reduce::sum;
 use super::tree_product::{self, Place};
 use crate::array::view::runs;
-use crate::array::{Array, Dims, Strides, row_major};
+use crate::array::{Array, Dims, Strides, row_major, threads};
 use crate::dtype::{DType, Real, Scalar, dispatch};
 
 /// A side shorter than this leaves most of a tile of registers empty.
@@ -155,18 +160,18 @@ fn inner<T: Scalar>(lhs: &Operand, rhs: &Operand) -> Array {
 fn outer<T: Scalar>(
     lhs: &Operand,
     rhs: &Operand,
-    multiply: impl Fn(&mut [T], usize, Matrix<T>, Matrix<T>),
+    multiply: impl Fn(&mut [T], usize, Matrix<T>, Matrix<T>) + Sync,
 ) -> Array {
     let result: Dims = lhs.batch().iter().copied().chain([lhs.rows(), rhs.rows()]).collect();
-    let pool = if lhs.array.len() > rhs.array.len() { lhs.array.pool() } else { rhs.array.pool() };
+    let pool = threads::pool_of([&lhs.array, &rhs.array]);
     let mut buffer = pool.alloc::<T>(result.iter().product());
     if !result.contains(&0) {
-        Products::plan(lhs, rhs, &row_major(&result)).run(buffer.as_mut_slice(), multiply);
+        Products::plan(lhs, rhs, &row_major(&result)).run(pool, buffer.as_mut_slice(), multiply);
     }
     Array::from_written::<T>([result.iter().product()], buffer)
 }
 
-/// Matrix products to be done one after the other.
+/// Matrix products, each row of which is a job of its own.
 struct Products<'a> {
     lhs: Operand,
     rhs: &'a Operand,
@@ -194,13 +199,48 @@ impl<'a> Products<'a> {
         Self { lhs, rhs, rows, starts }
     }
 
-    fn run<T: Scalar>(&self, result: &mut [T], multiply: impl Fn(&mut [T], usize, Matrix<T>, Matrix<T>)) {
+    fn run<T: Scalar>(
+        &self,
+        pool: &Pool,
+        result: &mut [T],
+        multiply: impl Fn(&mut [T], usize, Matrix<T>, Matrix<T>) + Sync,
+    ) {
         let (rows, row_stride, to) = self.rows;
         let lhs = Matrix { rows, row_stride, ..self.lhs.matrix::<T>() };
         let rhs = self.rhs.matrix::<T>().transposed();
-        self.starts.for_each(|[l, r, at]| {
-            multiply(&mut result[at..], to as usize, Matrix { at: l, ..lhs }, Matrix { at: r, ..rhs })
-        });
+        let to = if rows == 1 { rhs.columns } else { to as usize };
+        let mut starts = SmallVec::<[_; 1]>::new();
+        self.starts.for_each(|start| starts.push(start));
+        // Products whose rows follow each other are as one; where they are interleaved each is cut by itself.
+        let consecutive = starts.iter().enumerate().all(|(i, [.., at])| *at == i * rows * to);
+        for starts in starts.chunks(if consecutive { starts.len() } else { 1 }) {
+            let [.., at] = starts[0];
+            let end = result.len().min(at + starts.len() * rows * to);
+            let work = starts.len() * rows * lhs.columns * rhs.columns;
+            let part = threads::part(pool, starts.len() * rows, work, threads::PRODUCTS);
+            threads::split(pool, &mut result[at..end], part * to, |start, out| {
+                let range = start / to..(start + out.len()).div_ceil(to);
+                each_product(range, rows, |product, rows, row| {
+                    let [l, r, _] = starts[product];
+                    let lhs = Matrix { at: l, ..lhs }.some_rows(rows.start, rows.len());
+                    multiply(&mut out[row * to..], to, lhs, Matrix { at: r, ..rhs });
+                });
+            });
+        }
+    }
+}
+
+/// Calls `body` for each product of `rows` rows that has some in `range`, all rows counted on: with its number,
+/// which of its rows these are, and which of the range the first of them is.
+pub(super) fn each_product(
+    range: Range<usize>,
+    rows: usize,
+    mut body: impl FnMut(usize, Range<usize>, usize),
+) {
+    for product in range.start / rows..range.end.div_ceil(rows) {
+        let from = range.start.max(product * rows);
+        let to = range.end.min((product + 1) * rows);
+        body(product, from - product * rows..to - product * rows, from - range.start);
     }
 }
 

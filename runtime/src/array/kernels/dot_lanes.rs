@@ -5,13 +5,13 @@ use axisgrad_collectives::element::Reduction;
 use axisgrad_collectives::{BufferMut, Node, Pool};
 use std::ops::Range;
 
-use super::dot::{DotDims, Operand, products};
+use super::dot::{DotDims, Operand, each_product, products};
 use super::gemm::{Matrix, matmul};
 use super::lanes::{block_ranges, block_sums, tree_fold};
 use super::nest::Nest;
 use super::reduce::sum;
 use super::tree_product::{self, Place, Step};
-use crate::array::{Array, Dims, row_major};
+use crate::array::{Array, Dims, threads};
 use crate::dtype::{DType, Scalar, dispatch};
 
 /// Elements of the result that go through all blocks before the next do: they, and as many again for the right
@@ -86,7 +86,7 @@ fn contract(
         dispatch!(lhs.array.dtype() in [numeric], T => inner::<T>(&lhs, &rhs, blocks, &nodes))
     } else {
         let plans: Vec<_> = nodes.iter().map(|node| plan(*node, blocks, &columns)).collect();
-        let pool = rhs.array.pool();
+        let pool = threads::pool_of([&lhs.array, &rhs.array]);
         match lhs.array.dtype() {
             DType::F32 if tree_product::is_exact(&columns) => {
                 outer::<f32>(&lhs, &rhs, &plans, tree_product::write)
@@ -157,23 +157,51 @@ fn outer<T: Scalar>(
     lhs: &Operand,
     rhs: &Operand,
     plans: &[Vec<Step>],
-    evaluate: impl Fn(Matrix<T>, Matrix<T>, &mut Results<T>, Place),
+    evaluate: impl Fn(Matrix<T>, Matrix<T>, &mut Results<T>, Place) + Sync,
 ) -> Vec<Array> {
     let dims: Dims = lhs.batch().iter().copied().chain([lhs.rows(), rhs.rows()]).collect();
-    let starts = Nest::of(
-        lhs.batch(),
-        [lhs.array.strides(), rhs.array.strides(), &row_major(&dims)].map(|s| s[..lhs.batch().len()].into()),
-        [lhs.array.offset(), rhs.array.offset(), 0],
-    );
-    let pool = rhs.array.pool();
+    let pool = threads::pool_of([&lhs.array, &rhs.array]);
     let mut buffers: Vec<_> = plans.iter().map(|_| pool.alloc::<T>(dims.iter().product())).collect();
-    let memory = buffers.iter_mut().map(|buffer| buffer.as_mut_slice::<T>());
-    let mut results: Vec<_> = plans.iter().map(Vec::as_slice).zip(memory).collect();
-    starts.for_each(|[l, r, at]| {
-        let place = Place { at, row_stride: rhs.rows(), column_stride: 1 };
-        evaluate(Matrix { at: l, ..lhs.matrix() }, Matrix { at: r, ..rhs.matrix() }, &mut results, place);
+    let (starts, columns) = (starts(lhs, rhs), rhs.rows());
+    let rows = starts.len() * lhs.rows();
+    let part = threads::part(pool, rows, rows * columns * lhs.columns(), threads::PRODUCTS).max(1);
+    let mut parts = parts(plans, &mut buffers, rows.div_ceil(part), part * columns);
+    threads::split(pool, &mut parts, 1, |first, parts| {
+        for (results, i) in parts.iter_mut().zip(first..) {
+            each_product(i * part..rows.min((i + 1) * part), lhs.rows(), |product, rows, row| {
+                let [at, rhs_at] = starts[product];
+                let lhs = Matrix { at, ..lhs.matrix() }.some_rows(rows.start, rows.len());
+                let place = Place { at: row * columns, row_stride: columns, column_stride: 1 };
+                evaluate(lhs, Matrix { at: rhs_at, ..rhs.matrix() }, results, place);
+            });
+        }
     });
+    drop(parts);
     buffers.into_iter().map(|buffer| Array::from_written::<T>(&dims, buffer)).collect()
+}
+
+/// Where each product of the batch starts in both operands.
+fn starts(lhs: &Operand, rhs: &Operand) -> Vec<[usize; 2]> {
+    let strides = [lhs, rhs].map(|side| side.array.strides()[..lhs.batch().len()].into());
+    let mut starts = Vec::new();
+    let offsets = [lhs.array.offset(), rhs.array.offset()];
+    Nest::of(lhs.batch(), strides, offsets).for_each(|start| starts.push(start));
+    starts
+}
+
+/// The memory of all results in `count` parts, each with `len` elements of every result; the last with the rest.
+fn parts<'a, T: Scalar>(
+    plans: &'a [Vec<Step>],
+    buffers: &'a mut [BufferMut],
+    count: usize,
+    len: usize,
+) -> Vec<Vec<(&'a [Step], &'a mut [T])>> {
+    let mut parts: Vec<Vec<_>> = (0..count).map(|_| Vec::with_capacity(plans.len())).collect();
+    for (plan, buffer) in plans.iter().zip(buffers) {
+        let memory = buffer.as_mut_slice::<T>().chunks_mut(len.max(1));
+        parts.iter_mut().zip(memory).for_each(|(part, memory)| part.push((plan.as_slice(), memory)));
+    }
+    parts
 }
 
 /// For each result the value of its steps, of `lhs × rhsᵀ`, by matrix products over tiles that fit the cache.

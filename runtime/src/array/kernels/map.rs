@@ -1,9 +1,7 @@
 //! Elementwise functions of one, two and three operands.
 
-use axisgrad_collectives::buffer::Pool;
-
 use super::nest::{Nest, Row, broadcast_dims};
-use crate::array::Array;
+use crate::array::{Array, threads};
 use crate::dtype::{DType, Scalar, dispatch};
 
 /// Elements that go through the inner loop at once. Operands that do not lie in order are put in order first, so
@@ -16,7 +14,8 @@ const CHUNK: usize = 256;
 /// If the elements are not of type `T`.
 pub fn map1<T: Scalar, U: Scalar>(a: &Array, f: impl Fn(T) -> U + Sync) -> Array {
     let data = a.data::<T>();
-    fill(a.dims(), [a], [T::ZERO; CHUNK], |out, [row], hold| {
+    let holds = || [T::ZERO; CHUNK];
+    fill(a.dims(), [a], holds, |out, [row], hold| {
         let run = Run::new(data, row, out.len());
         for (i, out) in out.chunks_mut(CHUNK).enumerate() {
             let x = run.chunk(i * CHUNK, out.len(), hold);
@@ -31,7 +30,7 @@ pub fn map1<T: Scalar, U: Scalar>(a: &Array, f: impl Fn(T) -> U + Sync) -> Array
 /// If the elements are not of types `A` and `B`, or the dims do not broadcast.
 pub fn map2<A: Scalar, B: Scalar, U: Scalar>(a: &Array, b: &Array, f: impl Fn(A, B) -> U + Sync) -> Array {
     let (data_a, data_b) = (a.data::<A>(), b.data::<B>());
-    let holds = ([A::ZERO; CHUNK], [B::ZERO; CHUNK]);
+    let holds = || ([A::ZERO; CHUNK], [B::ZERO; CHUNK]);
     fill(&broadcast_dims(&[a, b]), [a, b], holds, |out, [row_a, row_b], (hold_a, hold_b)| {
         let (a, b) = (Run::new(data_a, row_a, out.len()), Run::new(data_b, row_b, out.len()));
         for (i, out) in out.chunks_mut(CHUNK).enumerate() {
@@ -55,7 +54,7 @@ pub fn map3<A: Scalar, B: Scalar, C: Scalar, U: Scalar>(
     f: impl Fn(A, B, C) -> U + Sync,
 ) -> Array {
     let (data_a, data_b, data_c) = (a.data::<A>(), b.data::<B>(), c.data::<C>());
-    let holds = ([A::ZERO; CHUNK], [B::ZERO; CHUNK], [C::ZERO; CHUNK]);
+    let holds = || ([A::ZERO; CHUNK], [B::ZERO; CHUNK], [C::ZERO; CHUNK]);
     fill(
         &broadcast_dims(&[a, b, c]),
         [a, b, c],
@@ -93,23 +92,24 @@ pub fn cast(a: &Array, to: DType) -> Array {
     dispatch!(a.dtype(), T => dispatch!(to, U => map1::<T, U>(a, |x| U::from_wide(x.wide()))))
 }
 
-/// New memory of dims `dims`, each inner loop written by `body` from where the operands lie; `holds` is its to use.
+/// New memory of dims `dims`, each inner loop written by `body` from where the operands lie; what `holds` makes is
+/// its to use.
 fn fill<U: Scalar, H, const N: usize>(
     dims: &[usize],
     operands: [&Array; N],
-    mut holds: H,
+    holds: impl Fn() -> H + Sync,
     body: impl Fn(&mut [U], Row<N>, &mut H) + Sync,
 ) -> Array {
     let nest = Nest::new(dims, operands);
-    let mut buffer = largest_pool(operands).alloc::<U>(dims.iter().product());
-    let (out, len) = (buffer.as_mut_slice::<U>(), nest.row_len());
-    nest.for_rows(0..nest.rows(), |row, at| body(&mut out[row * len..][..len], at, &mut holds));
+    let pool = threads::pool_of(operands);
+    let mut buffer = pool.alloc::<U>(dims.iter().product());
+    let out = buffer.as_mut_slice::<U>();
+    let part = threads::part(pool, out.len(), out.len(), threads::ELEMENTS);
+    threads::split(pool, out, part, |start, out| {
+        let mut holds = holds();
+        nest.for_range(start..start + out.len(), |run, at| body(&mut out[run], at, &mut holds));
+    });
     Array::from_written::<U>(dims, buffer)
-}
-
-/// The pool of the operand with the most elements.
-fn largest_pool<const N: usize>(operands: [&Array; N]) -> &Pool {
-    operands.iter().max_by_key(|a| a.len()).expect("an operand").pool()
 }
 
 /// One operand of an inner loop.
@@ -152,6 +152,8 @@ impl<'a, T: Scalar> Run<'a, T> {
 
 #[cfg(test)]
 mod tests {
+    use axisgrad_collectives::Pool;
+
     use super::*;
 
     fn layouts() -> Vec<Array> {

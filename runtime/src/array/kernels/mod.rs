@@ -1,7 +1,8 @@
 //! The loops: functions from arrays to arrays.
 //!
 //! Operands are strided views in any layout, and broadcast by NumPy's rule; results are contiguous and come from
-//! the pool of the largest operand. Types and dims are checked where an operation infers its result, so a kernel
+//! the pool of the largest operand, or of one whose pool has threads. Large results are cut in ranges among those
+//! threads; nothing is summed across a cut. Types and dims are checked where an operation infers its result, so a kernel
 //! that is given nonsense panics shortly. The value of an element never depends on the layout of the operands,
 //! on the other elements, or on the number of threads.
 

@@ -1,5 +1,7 @@
 //! Loop nests over strided operands, with as few and as long inner loops as the layouts allow.
 
+use std::ops::Range;
+
 use smallvec::SmallVec;
 
 use crate::array::view::broadcast_strides;
@@ -78,7 +80,7 @@ impl<const N: usize> Nest<N> {
     }
 
     /// Calls `body` for the inner loops `range` in order, with the index of each and where the operands lie.
-    pub fn for_rows(&self, range: std::ops::Range<usize>, mut body: impl FnMut(usize, Row<N>)) {
+    pub fn for_rows(&self, range: Range<usize>, mut body: impl FnMut(usize, Row<N>)) {
         if range.is_empty() || self.row_len() == 0 {
             return;
         }
@@ -88,6 +90,18 @@ impl<const N: usize> Nest<N> {
             body(row, std::array::from_fn(|n| (at[n] as usize, step[n])));
             self.advance(&mut index, &mut at);
         }
+    }
+
+    /// Calls `body` for the elements `range` in runs along the inner loops, in order: with which of the range a run
+    /// is, and where the operands lie.
+    pub fn for_range(&self, range: Range<usize>, mut body: impl FnMut(Range<usize>, Row<N>)) {
+        let len = self.row_len().max(1);
+        self.for_rows(range.start / len..range.end.div_ceil(len), |row, at| {
+            let start = range.start.max(row * len);
+            let run = start - range.start..range.end.min((row + 1) * len) - range.start;
+            let skip = (start - row * len) as isize;
+            body(run, at.map(|(at, step)| (at.wrapping_add_signed(skip * step), step)));
+        });
     }
 
     /// Calls `body` for every element in order with where it lies in each operand.
@@ -163,6 +177,25 @@ mod tests {
                 expected.push(element.item::<i32>());
             }
             assert_eq!(read, expected);
+        }
+    }
+
+    #[test]
+    fn ranges_are_parts_of_the_whole() {
+        let a = Array::zeros(crate::dtype::DType::F32, [2, 3, 5]);
+        for view in [a.clone(), a.permute(&[2, 0, 1]), a.flip(2), a.broadcast_to(&[2, 2, 3, 5])] {
+            let nest = Nest::new(view.dims(), [&view]);
+            let mut parts = Vec::new();
+            for range in [0..1, 1..4, 4..4, 4..17, 17..view.len()] {
+                let mut next = 0;
+                nest.for_range(range.clone(), |run, [(at, step)]| {
+                    assert_eq!(run.start, next);
+                    next = run.end;
+                    parts.extend((0..run.len() as isize).map(|i| at.wrapping_add_signed(i * step)));
+                });
+                assert_eq!(next, range.len());
+            }
+            assert_eq!(parts, offsets(&nest));
         }
     }
 

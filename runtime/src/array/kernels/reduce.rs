@@ -8,7 +8,7 @@
 use smallvec::SmallVec;
 
 use super::nest::Nest;
-use crate::array::{Array, Dims};
+use crate::array::{Array, Dims, threads};
 use crate::dtype::{Scalar, dispatch};
 
 const LANES: usize = 8;
@@ -90,13 +90,13 @@ pub fn reduce<T: Scalar>(
         out.fill(identity);
     } else {
         let offsets = Offsets::new(&first(a, |dim| !dims.contains(&dim)));
-        reduce_into(
-            out,
-            &first(a, |dim| dims.contains(&dim)),
-            a.data(),
-            &offsets,
-            &Fold { identity, combine },
-        );
+        let kept = first(a, |dim| dims.contains(&dim));
+        let fold = Fold { identity, combine };
+        let part = threads::part(a.pool(), out.len(), a.len(), threads::ELEMENTS);
+        let part = part.next_multiple_of(offsets.side_by_side());
+        threads::split(a.pool(), out, part, |start, out| {
+            reduce_into(out, start, &kept, a.data(), &offsets, &fold);
+        });
     }
     Array::from_written::<T>(result, buffer)
 }
@@ -123,26 +123,32 @@ impl Offsets {
         nest.for_each(|[at]| list.push(at as isize - reduced.offset() as isize));
         Self::List(list)
     }
+
+    /// Results that are best computed together.
+    fn side_by_side(&self) -> usize {
+        if matches!(self, Self::Run(_)) { 1 } else { TILE }
+    }
 }
 
+/// Writes the results from number `start` on.
 fn reduce_into<T: Scalar>(
     out: &mut [T],
+    start: usize,
     kept: &Array,
     data: &[T],
     offsets: &Offsets,
     fold: &Fold<T, impl Fn(T, T) -> T + Copy>,
 ) {
     let nest = Nest::new(kept.dims(), [kept]);
-    let len = nest.row_len();
     let mut hold = Vec::new();
-    nest.for_rows(0..nest.rows(), |row, [(at, step)]| {
-        let out = &mut out[row * len..][..len];
-        let starts = (0..len as isize).map(|i| at as isize + i * step);
+    nest.for_range(start..start + out.len(), |run, [(at, step)]| {
+        let out = &mut out[run];
+        let starts = (0..out.len() as isize).map(|i| at as isize + i * step);
         match offsets {
             Offsets::Run(n) => out.iter_mut().zip(starts).for_each(|(out, at)| {
                 *out = fold.run(&data[at as usize..][..*n]);
             }),
-            Offsets::List(list) if step == 1 && len > 1 => fold.columns(out, data, at, list),
+            Offsets::List(list) if step == 1 && out.len() > 1 => fold.columns(out, data, at, list),
             Offsets::List(list) => out.iter_mut().zip(starts).for_each(|(out, at)| {
                 hold.clear();
                 hold.extend(list.iter().map(|offset| data[(at + offset) as usize]));

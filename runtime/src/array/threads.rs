@@ -1,0 +1,181 @@
+//! Threads of a kernel: they come with the pool that its memory is from.
+//!
+//! A worker with cores to spare leaves threads with its pool; a kernel whose result comes from such a pool cuts
+//! the *result* in ranges, and computes each as it would the whole. Since nothing is summed across a cut, the bits
+//! are those of one thread.
+
+use std::sync::Arc;
+
+use axisgrad_collectives::Pool;
+use rayon::ThreadPool;
+use rayon::prelude::*;
+
+use super::Array;
+
+/// Elements read or written from which on threads save time.
+pub(crate) const ELEMENTS: usize = 1 << 16;
+/// Multiplications from which on threads save time.
+pub(crate) const PRODUCTS: usize = 1 << 20;
+
+/// Lets kernels whose results come from `pool` use so many threads; a pool keeps the first threads that it gets.
+///
+/// Where the system has none to give, kernels go on as they are.
+pub(crate) fn attach(pool: &Pool, threads: usize) {
+    if threads > 1 && of(pool).is_none() {
+        let name = |i| format!("kernel {i}");
+        if let Ok(threads) = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build() {
+            pool.attach(Arc::new(threads));
+        }
+    }
+}
+
+fn of(pool: &Pool) -> Option<&ThreadPool> {
+    pool.attachment()
+}
+
+/// Where the result of these operands comes from: the pool of one that has threads, else of the largest.
+pub(crate) fn pool_of<const N: usize>(operands: [&Array; N]) -> &Pool {
+    operands.iter().max_by_key(|a| (of(a.pool()).is_some(), a.len())).expect("an operand").pool()
+}
+
+/// How many of `rows` a thread takes at once; all of them if there is less than `least` to do.
+pub(crate) fn part(pool: &Pool, rows: usize, work: usize, least: usize) -> usize {
+    let threads = if work < least { None } else { of(pool) };
+    threads.map_or(rows, |threads| rows.div_ceil(threads.current_num_threads()))
+}
+
+/// Calls `body` for ranges of `part` elements of `out`, with where each begins; on the pool's threads, if it has any
+/// and there is more than one range. `body` must not wait for other workers.
+pub(crate) fn split<T: Send>(pool: &Pool, out: &mut [T], part: usize, body: impl Fn(usize, &mut [T]) + Sync) {
+    split_by(pool, out, part, &body);
+}
+
+/// As [`split`], compiled once for all of the hundreds of kernels.
+#[inline(never)]
+fn split_by<T: Send>(pool: &Pool, out: &mut [T], part: usize, body: &(dyn Fn(usize, &mut [T]) + Sync)) {
+    match of(pool) {
+        Some(threads) if part < out.len() => threads.install(|| {
+            out.par_chunks_mut(part).enumerate().for_each(|(i, out)| body(i * part, out));
+        }),
+        _ => body(0, out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kernels::{
+        DotDims, LaneBlocks, copy, dot, dot_block_partials, dot_tree_partials, map1, map2, map3, max, sum,
+    };
+    use super::*;
+    use crate::dtype::DType;
+
+    /// An array whose pool has so many threads.
+    fn rough(dtype: DType, dims: &[usize], threads: usize) -> Array {
+        let len: usize = dims.iter().product();
+        let data = (0..len).map(|i| ((i * 7919) % 2003) as f64 / 1001.5 - 1.0).collect();
+        let pool = Pool::new();
+        attach(&pool, threads);
+        super::super::kernels::cast(&Array::from_vec(data, dims), dtype).copied_to(&pool)
+    }
+
+    fn bytes(a: &Array) -> Vec<u8> {
+        a.contiguous_buffer().bytes().to_vec()
+    }
+
+    /// With two and three threads the results are those of one, and are made by so many.
+    fn same_bits(results: impl Fn(usize) -> Vec<Array>) {
+        let alone = results(1);
+        for threads in [2, 3] {
+            for (i, (one, many)) in alone.iter().zip(results(threads)).enumerate() {
+                assert!(of(one.pool()).is_none());
+                assert_eq!(of(many.pool()).expect("threads").current_num_threads(), threads);
+                assert_eq!(one.dims(), many.dims());
+                assert!(bytes(one) == bytes(&many), "result {i} of {threads} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn maps() {
+        same_bits(|threads| {
+            let a = rough(DType::F32, &[129, 700], threads);
+            let (bias, column) = (rough(DType::F32, &[700], 1), rough(DType::F32, &[129, 1], 1));
+            vec![
+                map1(&a, |x: f32| x.exp()),
+                map2(&a, &bias, |x: f32, y: f32| x / y),
+                map3(&a, &bias, &column, |x: f32, y: f32, z: f32| x.mul_add(y, z)),
+                copy(&a.permute(&[1, 0])),
+                copy(&a.flip(1)),
+                copy(&rough(DType::Bool, &[70_001], threads)),
+            ]
+        });
+    }
+
+    #[test]
+    fn reductions() {
+        same_bits(|threads| {
+            let a = rough(DType::F64, &[41, 50, 47], threads);
+            let some = [vec![0], vec![1], vec![2], vec![0, 1], vec![0, 2], vec![1, 2], vec![0, 1, 2]];
+            let sums = some.iter().map(|dims| sum(&a, dims));
+            sums.chain([max(&a.flip(2), &[1]), sum(&a.permute(&[2, 0, 1]), &[2])]).collect()
+        });
+    }
+
+    #[test]
+    fn products() {
+        let pair = |batch: &[_], contract| DotDims { batch: batch.to_vec(), contract: vec![contract] };
+        for dtype in [DType::F32, DType::C64, DType::I32] {
+            same_bits(|threads| {
+                let shared = |dims: &[usize]| rough(dtype, dims, 1).broadcast_to(&[&[64], dims].concat());
+                let own = |dims: &[usize]| rough(dtype, &[&[64], dims].concat(), threads);
+                vec![
+                    dot(&own(&[300]), &shared(&[300, 70]), &pair(&[(0, 0)], (1, 1))),
+                    dot(&own(&[5, 70]), &own(&[70, 71]), &pair(&[(0, 0)], (2, 1))),
+                    dot(&own(&[7, 70]), &shared(&[71, 70]), &pair(&[(0, 0)], (2, 2))),
+                    dot(&own(&[1000]), &own(&[1000]), &pair(&[], (1, 1))),
+                    dot(&own(&[17_000]), &shared(&[17_000]), &pair(&[(0, 0)], (1, 1))),
+                ]
+            });
+        }
+    }
+
+    #[test]
+    fn interleaved_products() {
+        same_bits(|threads| {
+            // The left operand's outer batch dim becomes rows, and its inner one does not.
+            let weights = rough(DType::F32, &[6, 90, 50], 1).broadcast_to(&[256, 6, 90, 50]);
+            let dims = DotDims { batch: vec![(0, 0), (1, 1)], contract: vec![(2, 2)] };
+            vec![dot(&rough(DType::F32, &[256, 6, 90], threads), &weights, &dims)]
+        });
+    }
+
+    #[test]
+    fn products_along_the_tree() {
+        let blocks = LaneBlocks { first: 16, block: 8, blocks: 12 };
+        let per_head = DotDims { batch: vec![(1, 1)], contract: vec![(0, 0)] };
+        for dtype in [DType::F32, DType::F64, DType::C64] {
+            same_bits(|threads| {
+                let [a, b] = [[77, 3, 100], [77, 3, 50]].map(|dims| rough(dtype, &dims, threads));
+                let lanes = DotDims { batch: vec![], contract: vec![(0, 0)] };
+                let parts = [
+                    dot_tree_partials(&a, &b, &lanes, 0, blocks),
+                    dot_tree_partials(&a, &b, &per_head, 0, blocks),
+                    dot_block_partials(&a, &b, &per_head, 0, blocks),
+                ];
+                parts.into_iter().flatten().map(|(_, part)| part).collect()
+            });
+        }
+    }
+
+    #[test]
+    fn ranges_are_all_of_it_and_small_work_stays_whole() {
+        let pool = Pool::new();
+        assert_eq!(part(&pool, 10, ELEMENTS, ELEMENTS), 10);
+        attach(&pool, 3);
+        assert_eq!(part(&pool, 10, ELEMENTS, ELEMENTS), 4);
+        assert_eq!(part(&pool, 10, ELEMENTS - 1, ELEMENTS), 10);
+        let mut out = [0; 10];
+        split(&pool, &mut out, 4, |start, out| out.iter_mut().zip(start..).for_each(|(x, i)| *x = i));
+        assert_eq!(out, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    }
+}
