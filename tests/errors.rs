@@ -199,10 +199,10 @@ fn examples_that_do_not_match() {
 
 #[test]
 fn a_result_that_varies_with_the_example() {
-    let text = message(|| drop(vmap(|x: &Tensor| x * 2.0).out_axes(None).at(&ones(&[3]))));
+    let text = message(|| drop(vmap(|x: &Tensor| x * 2.0).axis("row").out_axes(None).at(&ones(&[3]))));
     assert_eq!(
         text,
-        "vmap: out_axes is None, and the result  varies with the example\n   operand: f32[]{vmap}\n   at <line>"
+        "vmap: out_axes is None, and the result varies with the example\n   operand: f32[]{row}\n   at <line>"
     );
 }
 

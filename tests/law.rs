@@ -315,3 +315,34 @@ fn an_invariant_term_beside_a_psum() {
         },
     });
 }
+
+/// Gradients of megabytes, which travel in several buckets while backward goes on.
+#[test]
+fn gradients_in_several_buckets() {
+    const LARGE: usize = 600_000;
+    type Model = (Tensor, Vec<Tensor>, Tensor);
+    fn loss((a, b, c): &Model, x: &Tensor) -> Tensor {
+        (a * x).sum(()) + b.iter().map(|b| (b * x).sin().sum(())).fold(c * x, |sum, term| sum + term)
+    }
+    fn model(args: &[Tensor]) -> Model {
+        let large = |seed| numbers(seed, &[1000]).broadcast_to(&[LARGE / 1000, 1000]);
+        (large(1), vec![large(2), large(3)], args[0].clone())
+    }
+    fn shown(gradient: Model) -> Vec<Tensor> {
+        let corner = |x: &Tensor| x.slice(0, LARGE / 1000 - 2..).slice(1, 990..);
+        vec![corner(&gradient.0), corner(&gradient.1[0]), corner(&gradient.1[1]), gradient.2]
+    }
+    check_all(&Case {
+        name: "gradients in several buckets",
+        sizes: &[3],
+        args: |n| vec![numbers(4, &[]), numbers(5, &[n])],
+        mesh: |w, a| {
+            let x = w.unstack(&a[1], "batch");
+            shown(grad(loss).reduce_axes(["batch"]).at((&model(a), &x)))
+        },
+        positional: |a| {
+            let total = |m: &Model| sum_of(rows(&a[1]).map(|x| loss(m, &x)));
+            shown(grad(total).at(&model(a)))
+        },
+    });
+}

@@ -138,7 +138,9 @@ impl<F, I> Vmap<F, I> {
         let varies = leaf.axes().contains(axis.name());
         let Some(dim) = self.out_axes else {
             if varies {
-                let rule = format!("out_axes is None, and the result {path} varies with the example");
+                let path = path.to_string();
+                let at = if path.is_empty() { path } else { format!(" at `{path}`") };
+                let rule = format!("out_axes is None, and the result{at} varies with the example");
                 violation("vmap", &rule, &[leaf], site);
             }
             return leaf.clone();
