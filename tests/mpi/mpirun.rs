@@ -22,6 +22,8 @@ struct Run {
     child: Child,
     /// What is printed, on stdout and stderr: a file, which no process that is left over keeps from ending.
     log: PathBuf,
+    /// Where each rank says that it has made its first step, and which process it is.
+    steps: PathBuf,
     start: Instant,
 }
 
@@ -37,25 +39,36 @@ impl Run {
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{}-{run}", std::process::id()));
         let file = File::create(&log).expect("a log file");
+        let steps = log.with_extension("steps");
+        fs::create_dir_all(&steps).expect("a folder");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/mpirun");
         let mut command = Command::new(script);
         command.args(["-n", &ranks.to_string(), "--bin", program, "--"]).args(args);
         // Backtraces would stand between what tests look for.
-        command.env("RUST_BACKTRACE", "0").stdin(Stdio::null());
+        command.env("RUST_BACKTRACE", "0").env("AXISGRAD_TEST_STEPS", &steps).stdin(Stdio::null());
         command.stdout(file.try_clone().expect("a log file")).stderr(file);
         let child = command.spawn().expect("scripts/mpirun starts");
-        Self { child, log, start: Instant::now() }
+        Self { child, log, steps, start: Instant::now() }
     }
 
     fn text(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).expect("the log")).into_owned()
     }
 
+    /// The processes of the ranks that have made their first step.
+    fn processes(&self) -> Vec<(usize, u32)> {
+        let files = fs::read_dir(&self.steps).expect("the folder").filter_map(|file| Some(file.ok()?.path()));
+        let process = |file: PathBuf| {
+            let rank = file.file_name()?.to_str()?.parse().ok()?;
+            Some((rank, fs::read_to_string(file).ok()?.parse().ok()?))
+        };
+        files.filter_map(process).collect()
+    }
+
     /// Waits until so many ranks have made their first step; returns their processes by rank.
     fn wait_for_steps(&mut self, ranks: usize) -> Vec<u32> {
-        let stepped = || self.text().lines().filter(|line| *line == "step").count() == ranks;
-        assert!(within(LIMIT, stepped), "{}", self.text());
-        let mut processes = processes(&self.text());
+        assert!(within(LIMIT, || self.processes().len() == ranks), "{}", self.text());
+        let mut processes = self.processes();
         processes.sort_unstable();
         processes.into_iter().map(|(_, process)| process).collect()
     }
@@ -64,7 +77,7 @@ impl Run {
     fn end(mut self) -> End {
         assert!(within(LIMIT, || self.status().is_some()), "no end after {LIMIT:?}\n{}", self.text());
         let (took, text) = (self.start.elapsed(), self.text());
-        for (_, process) in processes(&text) {
+        for (_, process) in self.processes() {
             assert!(within(SOON, || is_gone(process)), "process {process} is left over\n{text}");
         }
         End { status: self.status().expect("ended"), text, took }
@@ -83,6 +96,7 @@ impl Drop for Run {
             let _ = self.child.wait();
         }
         let _ = fs::remove_file(&self.log);
+        let _ = fs::remove_dir_all(&self.steps);
     }
 }
 
@@ -102,15 +116,6 @@ impl End {
         let causes = self.text.matches(" ends the run: ").count();
         assert!(causes <= 1, "{causes} causes are reported:\n{}", self.text);
     }
-}
-
-/// The ranks and processes in lines of the form `rank R is process P`.
-fn processes(text: &str) -> Vec<(usize, u32)> {
-    let parse = |line: &str| {
-        let (rank, process) = line.trim().strip_prefix("rank ")?.split_once(" is process ")?;
-        Some((rank.parse().ok()?, process.parse().ok()?))
-    };
-    text.lines().filter_map(parse).collect()
 }
 
 fn within(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
