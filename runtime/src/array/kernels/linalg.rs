@@ -4,7 +4,7 @@
 //! What has no answer, such as the inverse of a singular matrix, is NaN: others in the stack have theirs.
 
 use nalgebra::linalg::{Cholesky, LU, SVD, SymmetricEigen};
-use nalgebra::{ComplexField, DMatrix, DVector, Dyn, RealField, SimdComplexField};
+use nalgebra::{ComplexField, DMatrix, DVector, Dyn, RealField, SimdRealField};
 
 use super::missing;
 use crate::array::Array;
@@ -75,7 +75,8 @@ pub fn cofactors(a: &Array) -> Array {
 /// is nothing special: adj(U·S·V*) = det(U)·det(V*)·V·adj(S)·U*.
 fn cofactors_of<T: ComplexField + Copy>(a: DMatrix<T>) -> Option<DMatrix<T>> {
     let rounds = rounds(&a)?;
-    let svd = SVD::try_new(a, true, true, T::RealField::simd_default_epsilon(), rounds)?;
+    let near = T::RealField::simd_default_epsilon() * nalgebra::convert(5.0);
+    let svd = SVD::try_new(a, true, true, near, rounds)?;
     let (u, v_t) = (svd.u?, svd.v_t?);
     let others = |i: usize| {
         let values = svd.singular_values.iter().enumerate().filter(|(j, _)| *j != i);
