@@ -214,7 +214,7 @@ mod tests {
     fn views_of_nothing_read_nothing() {
         let none = counting(&[0, 3]);
         for view in [none.slice(1, 1, 3, 1), none.flip(1), none.index(1, 2), none.slice(1, 2, 3, 1).flip(0)] {
-            assert_eq!(view.as_slice::<i32>(), []);
+            assert!(view.as_slice::<i32>().is_empty());
         }
     }
 

@@ -74,7 +74,7 @@ fn channels_agree(x: &[usize], kernel: &[usize], groups: usize) -> Result<(), St
     let Some(lead) = x.len().checked_sub(n + 1) else {
         return Err(format!("a kernel with {n} spatial dims needs an operand with channels and as many"));
     };
-    if groups == 0 || kernel[0] % groups != 0 {
+    if groups == 0 || !kernel[0].is_multiple_of(groups) {
         return Err(format!("{} channels out do not divide into {groups} groups", kernel[0]));
     }
     if x[lead] != kernel[1] * groups {

@@ -139,7 +139,7 @@ fn rest(dtype: DType, n: usize) -> Tensor {
 
 /// +1 and -1 like the squares of a chessboard: `T[n,n]`.
 fn signs(dtype: DType, n: usize) -> Tensor {
-    constant(dtype, &[n, n], |at| if (at / n + at % n) % 2 == 0 { 1.0 } else { -1.0 })
+    constant(dtype, &[n, n], |at| if (at / n + at % n).is_multiple_of(2) { 1.0 } else { -1.0 })
 }
 
 fn constant(dtype: DType, dims: &[usize], element: impl Fn(usize) -> f64) -> Tensor {
