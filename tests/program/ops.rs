@@ -15,7 +15,7 @@ pub type Rule = fn(&Context, Operands<'_>) -> Vec<Tensor>;
 
 /// The op of that name, if axisgrad has it.
 pub fn find(name: &str) -> Option<Rule> {
-    [UNARY, BINARY, SHAPE, REDUCE, ORDER, CONTRACT, COLLECTIVE]
+    [UNARY, BINARY, SHAPE, REDUCE, ORDER, CONTRACT, LINEAR_ALGEBRA, COLLECTIVE]
         .concat()
         .iter()
         .find(|row| row.0 == name)
@@ -212,7 +212,40 @@ fn kept(operands: Operands<'_>, reduced: Tensor) -> Tensor {
 const CONTRACT: &[Row] = &[
     ("einsum", |_, o| vec![op::einsum(&o.get::<String>("spec"), o.inputs.iter().collect::<Vec<_>>())]),
     ("matmul", |_, o| vec![op::matmul(&o[0], &o[1])]),
+    ("conv", |_, o| {
+        let [strides, lhs, rhs]: [Vec<usize>; 3] =
+            ["strides", "lhs_dilation", "rhs_dilation"].map(|name| o.get_or_default(name));
+        let padding: Vec<(usize, usize)> = o.get_or_default("padding");
+        vec![op::conv(&o[0], &o[1], &strides, &padding, &lhs, &rhs, o.find("groups").unwrap_or(1))]
+    }),
+    ("max_pool", |_, o| vec![pooled(o, op::max_pool)]),
+    ("avg_pool", |_, o| vec![pooled(o, op::avg_pool)]),
 ];
+
+type Pool = fn(&Tensor, &[usize], &[usize], &[(usize, usize)]) -> Tensor;
+
+fn pooled(operands: Operands<'_>, pool: Pool) -> Tensor {
+    let [window, strides]: [Vec<usize>; 2] = ["window", "strides"].map(|name| operands.get(name));
+    pool(&operands[0], &window, &strides, &operands.get_or_default::<Vec<_>>("padding"))
+}
+
+const LINEAR_ALGEBRA: &[Row] = &[
+    ("cholesky", |_, o| vec![op::cholesky(&o[0])]),
+    ("solve", |_, o| vec![op::solve(&o[0], &o[1])]),
+    ("inv", |_, o| vec![op::inv(&o[0])]),
+    ("det", |_, o| vec![op::det(&o[0])]),
+    ("slogdet", |_, o| Vec::from(<[Tensor; 2]>::from(op::slogdet(&o[0])))),
+    ("triangular_solve", |_, o| vec![op::triangular_solve(&o[0], &o[1], o.get("lower"), transposes(o))]),
+    ("eigvalsh", |_, o| vec![op::eigvalsh(&o[0])]),
+    ("svdvals", |_, o| vec![op::svdvals(&o[0])]),
+    ("matrix_power", |_, o| vec![op::matrix_power(&o[0], o.get("n"))]),
+];
+
+/// The attribute `trans`: 0 or 1, or a truth value.
+fn transposes(operands: Operands<'_>) -> bool {
+    let trans: serde_json::Value = operands.get_or_default("trans");
+    trans.as_bool().unwrap_or_else(|| trans.as_i64().is_some_and(|n| n != 0))
+}
 
 /// In the format a collective may be given a value that does not vary; it counts as varying. axisgrad wants that
 /// said.

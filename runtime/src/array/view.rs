@@ -4,6 +4,8 @@ use super::*;
 
 impl Array {
     fn with_layout(&self, dims: Dims, strides: Strides, offset: usize) -> Self {
+        // Where there are no elements there need be no memory to point into.
+        let offset = if dims.contains(&0) { 0 } else { offset };
         Self { dtype: self.dtype, dims, strides, offset, buffer: self.buffer.clone() }
     }
 
@@ -206,6 +208,14 @@ mod tests {
         let column = a.slice(1, 1, 2, 1);
         assert_eq!(column.broadcast_to(&[2, 2, 2]).to_vec::<i32>(), [1, 1, 4, 4, 1, 1, 4, 4]);
         assert_eq!(a.expand_dims(1).squeeze(1).to_vec::<i32>(), a.to_vec::<i32>());
+    }
+
+    #[test]
+    fn views_of_nothing_read_nothing() {
+        let none = counting(&[0, 3]);
+        for view in [none.slice(1, 1, 3, 1), none.flip(1), none.index(1, 2), none.slice(1, 2, 3, 1).flip(0)] {
+            assert!(view.as_slice::<i32>().is_empty());
+        }
     }
 
     #[test]

@@ -117,7 +117,7 @@ fn inner(op: &str, x: &Tensor, y: &Tensor) -> (usize, usize) {
 }
 
 /// The common batch dims; `None` if they do not broadcast.
-fn batch_dims(x: &Tensor, y: &Tensor, bx: usize, by: usize) -> Option<Dims> {
+pub(super) fn batch_dims(x: &Tensor, y: &Tensor, bx: usize, by: usize) -> Option<Dims> {
     let n = bx.max(by);
     let size = |t: &Tensor, b: usize, i: usize| (i + b).checked_sub(n).map_or(1, |i| t.dims()[i]);
     (0..n)
@@ -131,7 +131,7 @@ fn batch_dims(x: &Tensor, y: &Tensor, bx: usize, by: usize) -> Option<Dims> {
 
 /// `x`, whose first `b` dims are batch dims, with `batch` in their place.
 #[track_caller]
-fn stretched(x: &Tensor, b: usize, batch: &[usize]) -> Tensor {
+pub(super) fn stretched(x: &Tensor, b: usize, batch: &[usize]) -> Tensor {
     let dims: Dims = batch.iter().chain(&x.dims()[b..]).copied().collect();
     if x.dims() == &dims[..] { x.clone() } else { broadcast_to(x, &dims) }
 }

@@ -104,7 +104,9 @@ impl Operand {
     fn copied(&self) -> Self {
         let repeated = (0..self.ends[0]).filter(|&dim| self.array.strides()[dim] == 0);
         let once = repeated.fold(self.array.clone(), |a, dim| a.slice(dim, 0, a.dims()[dim].min(1), 1));
-        Self { array: once.contiguous().broadcast_to(self.array.dims()), ends: self.ends }
+        // Without elements nothing is out of order, and yet the strides need not be those of one dim.
+        let ordered = if once.is_empty() { once.reshape(once.dims()) } else { once.contiguous() };
+        Self { array: ordered.broadcast_to(self.array.dims()), ends: self.ends }
     }
 
     fn free_range(&self) -> std::ops::Range<usize> {

@@ -12,6 +12,7 @@ mod gather;
 mod gemm;
 mod join;
 mod lanes;
+mod linalg;
 mod map;
 mod nest;
 mod reduce;
@@ -24,6 +25,10 @@ pub use dot_lanes::{LaneBlocks, dot_block_partials, dot_tree_partials};
 pub use gather::{gather_rows, scatter_add_rows};
 pub use join::concat;
 pub use lanes::{add_into, block_reduce, block_sums, combine_into, tree_fold};
+pub use linalg::{
+    Triangle, cholesky, cofactors, determinant, eigenvalues, eigenvectors, inverse, sign_and_log, solve,
+    triangular_solve,
+};
 pub use map::{cast, copy, map1, map2, map3};
 pub use reduce::{all, any, max, min, prod, reduce, sum};
 pub use rows::{RowDims, add_rows, missing, take_rows};

@@ -1,0 +1,183 @@
+//! Decompositions of matrices, by nalgebra.
+//!
+//! Operands are stacks of matrices, `T[..,m,n]` with the same dims in front, and each matrix is worked on alone.
+//! What has no answer, such as the inverse of a singular matrix, is NaN: others in the stack have theirs.
+
+use nalgebra::linalg::{Cholesky, LU, SVD, SymmetricEigen};
+use nalgebra::{ComplexField, DMatrix, DVector, Dyn, RealField, SimdRealField};
+
+use super::missing;
+use crate::array::Array;
+use crate::dtype::{Scalar, dispatch};
+
+/// The lower triangle L with L·Lᵀ = A, read from the lower triangle of A: `T[..,n,n] -> T[..,n,n]`.
+pub fn cholesky(a: &Array) -> Array {
+    dispatch!(a.dtype() in [float], T => each::<T, 1>([a], last(a, 2), |[a]| Cholesky::new(a).map(|c| c.l())))
+}
+
+/// Which half of a matrix counts, and whether it is transposed first.
+#[derive(Clone, Copy)]
+pub struct Triangle {
+    /// The lower half rather than the upper.
+    pub lower: bool,
+    /// Whether the triangle found there is transposed.
+    pub transposed: bool,
+}
+
+/// X with A·X = B, where A is a triangle: `T[..,n,n], T[..,n,m] -> T[..,n,m]`.
+pub fn triangular_solve(a: &Array, b: &Array, triangle: Triangle) -> Array {
+    dispatch!(a.dtype() in [inexact], T => {
+        each::<T, 2>([a, b], last(b, 2), |[a, b]| match (triangle.lower, triangle.transposed) {
+            (true, false) => a.solve_lower_triangular(&b),
+            (true, true) => a.tr_solve_lower_triangular(&b),
+            (false, false) => a.solve_upper_triangular(&b),
+            (false, true) => a.tr_solve_upper_triangular(&b),
+        })
+    })
+}
+
+/// X with A·X = B: `T[..,n,n], T[..,n,m] -> T[..,n,m]`.
+pub fn solve(a: &Array, b: &Array) -> Array {
+    dispatch!(a.dtype() in [inexact], T => each::<T, 2>([a, b], last(b, 2), |[a, b]| a.lu().solve(&b)))
+}
+
+/// The inverse: `T[..,n,n] -> T[..,n,n]`.
+pub fn inverse(a: &Array) -> Array {
+    dispatch!(a.dtype() in [inexact], T => each::<T, 1>([a], last(a, 2), |[a]| a.lu().try_inverse()))
+}
+
+/// The determinant: `T[..,n,n] -> T[..]`.
+pub fn determinant(a: &Array) -> Array {
+    dispatch!(a.dtype() in [inexact], T => {
+        each::<T, 1>([a], &[], |[a]| Some(DMatrix::from_element(1, 1, a.lu().determinant())))
+    })
+}
+
+/// The sign of the determinant, and the logarithm of its size: `T[..,n,n] -> T[..,2]`.
+pub fn sign_and_log(a: &Array) -> Array {
+    dispatch!(a.dtype() in [float], T => each::<T, 1>([a], &[2], |[a]| Some(sign_and_log_of(a.lu()))))
+}
+
+fn sign_and_log_of<T: RealField + Copy>(lu: LU<T, Dyn, Dyn>) -> DMatrix<T> {
+    let swaps = lu.p().determinant::<T>();
+    let diagonal = lu.u().diagonal();
+    let sign = diagonal.iter().fold(swaps, |sign, &x| if x.is_zero() { x } else { sign * x.signum() });
+    let log = diagonal.iter().fold(T::zero(), |sum, x| sum + x.abs().ln());
+    DMatrix::from_row_slice(1, 2, &[sign, log])
+}
+
+/// The signed determinants of what is left without row i and column j: `T[..,n,n] -> T[..,n,n]`.
+pub fn cofactors(a: &Array) -> Array {
+    dispatch!(a.dtype() in [inexact], T => each::<T, 1>([a], last(a, 2), |[a]| cofactors_of(a)))
+}
+
+/// From the singular values, because a product of all but one of them needs no division, and so a singular matrix
+/// is nothing special: adj(U·S·V*) = det(U)·det(V*)·V·adj(S)·U*.
+fn cofactors_of<T: ComplexField + Copy>(a: DMatrix<T>) -> Option<DMatrix<T>> {
+    let rounds = rounds(&a)?;
+    let near = T::RealField::simd_default_epsilon() * nalgebra::convert(5.0);
+    let svd = SVD::try_new(a, true, true, near, rounds)?;
+    let (u, v_t) = (svd.u?, svd.v_t?);
+    let others = |i: usize| {
+        let values = svd.singular_values.iter().enumerate().filter(|(j, _)| *j != i);
+        values.fold(T::one(), |product, (_, value)| product * T::from_real(value.clone()))
+    };
+    let inner = DMatrix::from_diagonal(&DVector::from_fn(u.nrows(), |i, _| others(i)));
+    let turn = u.determinant() * v_t.determinant();
+    Some((v_t.adjoint() * inner * u.adjoint()).transpose() * turn)
+}
+
+/// The eigenvalues of symmetric matrices, ascending: `T[..,n,n] -> T[..,n]`.
+pub fn eigenvalues(a: &Array) -> Array {
+    dispatch!(a.dtype() in [float], T => {
+        each::<T, 1>([a], last(a, 1), |[a]| {
+            let (eigen, order) = eigen(a)?;
+            let values: Vec<T> = order.iter().map(|&i| eigen.eigenvalues[i]).collect();
+            Some(DMatrix::from_row_slice(1, values.len(), &values))
+        })
+    })
+}
+
+/// The eigenvectors of symmetric matrices, in the columns, in the order of their eigenvalues:
+/// `T[..,n,n] -> T[..,n,n]`.
+pub fn eigenvectors(a: &Array) -> Array {
+    dispatch!(a.dtype() in [float], T => {
+        each::<T, 1>([a], last(a, 2), |[a]| {
+            let (eigen, order) = eigen(a)?;
+            Some(eigen.eigenvectors.select_columns(&order))
+        })
+    })
+}
+
+/// The decomposition, and the order of ascending eigenvalues.
+fn eigen<T: RealField + Copy>(a: DMatrix<T>) -> Option<(SymmetricEigen<T, Dyn>, Vec<usize>)> {
+    let rounds = rounds(&a)?;
+    let eigen = SymmetricEigen::try_new(a, T::simd_default_epsilon(), rounds)?;
+    let mut order: Vec<usize> = (0..eigen.eigenvalues.len()).collect();
+    let values = &eigen.eigenvalues;
+    order.sort_by(|&i, &j| values[i].partial_cmp(&values[j]).unwrap_or(std::cmp::Ordering::Equal));
+    Some((eigen, order))
+}
+
+/// How many rounds an iteration may take, so that each ends; none at all over what is not finite.
+fn rounds<T: ComplexField>(a: &DMatrix<T>) -> Option<usize> {
+    a.iter().all(|x| x.is_finite()).then_some(1000 + 100 * a.nrows())
+}
+
+fn last(a: &Array, n: usize) -> &[usize] {
+    &a.dims()[a.ndim() - n..]
+}
+
+/// `f` of every matrix of the stacks, whose results have the dims `result`; where there is none, NaN.
+fn each<T: Scalar, const N: usize>(
+    stacks: [&Array; N],
+    result: &[usize],
+    f: impl Fn([DMatrix<T>; N]) -> Option<DMatrix<T>>,
+) -> Array {
+    let front = &stacks[0].dims()[..stacks[0].ndim() - 2];
+    let ordered = stacks.map(|stack| stack.contiguous());
+    let size = result.iter().product();
+    let mut elements = Vec::with_capacity(front.iter().product::<usize>() * size);
+    // An empty result needs no work, and decompositions refuse empty matrices.
+    let count = if size == 0 { 0 } else { front.iter().product() };
+    for i in 0..count {
+        match f(ordered.each_ref().map(|stack| matrix(stack, i))) {
+            Some(found) => elements.extend_from_slice(found.transpose().as_slice()),
+            None => elements.extend(std::iter::repeat_n(missing::<T>(), size)),
+        }
+    }
+    Array::from_vec_in(stacks[0].pool(), elements, [front, result].concat())
+}
+
+/// Matrix `i` of a stack.
+fn matrix<T: Scalar>(stack: &Array, i: usize) -> DMatrix<T> {
+    let &[rows, columns] = last(stack, 2) else { unreachable!("two dims") };
+    DMatrix::from_row_slice(rows, columns, &stack.as_slice()[i * rows * columns..][..rows * columns])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::DType;
+
+    #[test]
+    fn what_has_no_answer_is_nan_alone() {
+        let stack = Array::from([[[1.0f64, 2.0], [2.0, 4.0]], [[2.0, 0.0], [0.0, 4.0]]]);
+        let inverses = inverse(&stack).to_vec::<f64>();
+        assert!(inverses[..4].iter().all(|x| x.is_nan()));
+        assert_eq!(inverses[4..], [0.5, 0.0, 0.0, 0.25]);
+        assert_eq!(sign_and_log(&stack).to_vec::<f64>()[..2], [0.0, f64::NEG_INFINITY]);
+        let nan = Array::from([[f64::NAN, 0.0], [0.0, 1.0]]);
+        for a in [cholesky(&nan), eigenvalues(&nan), eigenvectors(&nan), cofactors(&nan)] {
+            assert!(a.to_vec::<f64>().iter().all(|x| x.is_nan()));
+        }
+    }
+
+    #[test]
+    fn empty_matrices() {
+        let none = Array::zeros(DType::F64, [3, 0, 0]);
+        assert_eq!(determinant(&none).to_vec::<f64>(), [1.0; 3]);
+        assert_eq!(eigenvalues(&none).dims(), [3, 0]);
+        assert_eq!(inverse(&Array::zeros(DType::F64, [0, 2, 2])).dims(), [0, 2, 2]);
+    }
+}
