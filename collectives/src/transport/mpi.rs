@@ -41,6 +41,8 @@ const TAGS: u64 = 32_767;
 const FIRST_CAUSE: Duration = Duration::from_millis(20);
 /// How long a rank that waits for one that has left reads its letters first, which say more.
 const READING: Duration = Duration::from_millis(250);
+/// Time for the launcher to forward what was printed: some end a job with its last words still in the pipe.
+const FORWARDING: Duration = Duration::from_millis(100);
 /// How long a rank that a peer is ending waits for that, before it does so itself.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -247,6 +249,7 @@ impl Mpi {
     fn end_everyone(&self, cause: &Error) -> ! {
         if !self.is_somebody_elses(cause) {
             eprintln!("axisgrad: rank {} of {} ends the run: {cause}", self.rank, self.ranks);
+            thread::sleep(FORWARDING);
         } else {
             // The peer has printed its cause and is ending us; should it die before it can, we do.
             thread::sleep(GRACE);
