@@ -6,6 +6,7 @@
 
 mod bits;
 mod distributions;
+mod gamma;
 
 use std::ops::Range;
 
@@ -13,6 +14,7 @@ pub use bits::{Bits, Layout};
 pub use distributions::{
     bernoulli, categorical, exponential, gumbel, normal, permutation, randint, truncated_normal, uniform,
 };
+pub use gamma::{gamma, log_gamma};
 
 use crate::tree::{Path, Tree};
 
@@ -42,7 +44,7 @@ impl Key {
 
     /// [`Key::split`] in a counter layout of choice. Keys for the dims `[2,3]` are the six of `n = 6`, row-major.
     pub fn split_in(self, layout: Layout, n: usize) -> Vec<Key> {
-        bits::split(self, layout, n)
+        bits::split(self, layout, n, 0..n)
     }
 
     /// The key for `data`, such as a step or the index of a worker: a different stream for each.

@@ -15,6 +15,7 @@ mod lanes;
 mod linalg;
 mod map;
 mod nest;
+mod normalize;
 mod reduce;
 mod rows;
 mod softmax;
@@ -30,6 +31,9 @@ pub use linalg::{
     triangular_solve,
 };
 pub use map::{cast, copy, map1, map2, map3};
+pub use normalize::Normalize;
 pub use reduce::{all, any, max, min, prod, reduce, sum};
 pub use rows::{RowDims, add_rows, missing, take_rows};
-pub use softmax::{cross_entropy, cross_entropy_ct, log_softmax, logsumexp, softmax, softmax_ct};
+pub use softmax::{
+    causal_softmax, cross_entropy, cross_entropy_ct, log_softmax, logsumexp, softmax, softmax_ct,
+};

@@ -14,6 +14,22 @@ pub fn softmax(x: &Array) -> Array {
     }))
 }
 
+/// The softmax of the first `i + 1` elements of row `i` of each matrix, and zeros after them:
+/// `T[..,m,n] -> T[..,m,n]` for floats.
+pub fn causal_softmax(x: &Array) -> Array {
+    let height = x.dims()[x.ndim() - 2];
+    dispatch!(x.dtype() in [float], T => {
+        let mut row_number = 0;
+        rows_to_rows::<T>(x, |row, out| {
+            let seen = row.len().min(row_number % height + 1);
+            let scale = exponentials(&row[..seen], largest(&row[..seen]), &mut out[..seen]).recip();
+            out[..seen].iter_mut().for_each(|p| *p *= scale);
+            out[seen..].fill(T::ZERO);
+            row_number += 1;
+        })
+    })
+}
+
 /// `x - log Σ exp(x)` along the last dim: `T[..,n] -> T[..,n]` for floats.
 pub fn log_softmax(x: &Array) -> Array {
     dispatch!(x.dtype() in [float], T => rows_to_rows::<T>(x, |row, out| {
@@ -159,6 +175,15 @@ mod tests {
         [10, 11, 26].iter().for_each(|&i| residual[i] -= 1.0);
         let scaled: Vec<f64> = residual.iter().enumerate().map(|(i, r)| r * (i / 11) as f64).collect();
         close(&cross_entropy_ct(&x, &labels, &Array::from([0.0, 1.0, 2.0])), &scaled);
+    }
+
+    #[test]
+    fn causal_rows_see_what_came_before() {
+        let p = causal_softmax(&rows());
+        for i in 0..3 {
+            let seen = softmax(&rows().index(0, i).slice(0, 0, i + 1, 1)).to_vec::<f64>();
+            assert_eq!(p.index(0, i).to_vec::<f64>(), [seen, vec![0.0; 10 - i]].concat());
+        }
     }
 
     #[test]

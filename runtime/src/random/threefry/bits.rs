@@ -53,13 +53,13 @@ impl Bits for u8 {
     }
 }
 
-/// Keys are drawn as 64-bit words, in the paired layout as two words in sequence.
-pub(super) fn split(key: Key, layout: Layout, n: usize) -> Vec<Key> {
+/// Keys are drawn as 64-bit words, in the paired layout as two words in sequence: those at `range` of `n`.
+pub(super) fn split(key: Key, layout: Layout, n: usize, range: Range<usize>) -> Vec<Key> {
     let pair = |i| match layout {
         Layout::Partitionable => block(key, counter(i)),
         Layout::Paired => [paired_word(key, 2 * n, 2 * i), paired_word(key, 2 * n, 2 * i + 1)],
     };
-    (0..n).map(|i| Key(pair(i))).collect()
+    range.map(|i| Key(pair(i))).collect()
 }
 
 const fn counter(i: usize) -> [u32; 2] {
