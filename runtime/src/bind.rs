@@ -21,15 +21,33 @@ type Operands = SmallVec<[Tensor; 2]>;
 /// If the operands break the op's rule, or belong to a function that has returned.
 #[track_caller]
 pub(crate) fn bind(op: impl Op, inputs: &[&Tensor]) -> Tensor {
-    bind_at(Rc::new(op), inputs, Location::caller())
+    let site = Location::caller();
+    if inputs.iter().any(|x| x.tape().is_some()) {
+        return bind_at(Rc::new(op), inputs, site);
+    }
+    let (union, operands) = prepare(&op, inputs, site);
+    eval(&op, &operands, &union)
 }
 
 /// Applies `op`; `site` is what errors and traces show.
 pub(crate) fn bind_at(op: Rc<dyn Op>, inputs: &[&Tensor], site: &'static Location<'static>) -> Tensor {
-    check(&*op, inputs, site);
+    let (union, operands) = prepare(&*op, inputs, site);
+    apply(op, &operands, &union, site)
+}
+
+/// The operands, all of which vary over all axes that one of them does; and these axes.
+fn prepare(op: &dyn Op, inputs: &[&Tensor], site: &'static Location<'static>) -> (AxisSet, Operands) {
+    check(op, inputs, site);
     let union = with_settled(op.name(), union_of(op.name(), inputs, site), inputs, site);
-    let operands: Operands = inputs.iter().map(|x| vary(x, &union, site)).collect();
-    apply(op, operands, &union, site)
+    let operands = each(inputs, |x| vary(x, &union, site));
+    (union, operands)
+}
+
+/// `f` of each; cheaper than to collect, for the few operands that an op has.
+fn each<X, Y>(inputs: &[X], mut f: impl FnMut(&X) -> Y) -> SmallVec<[Y; 2]> {
+    let mut outputs = SmallVec::new();
+    inputs.iter().for_each(|x| outputs.push(f(x)));
+    outputs
 }
 
 /// The arrays of operands that are on no tape, with the lane dims of all their axes, and those axes.
@@ -39,19 +57,20 @@ pub(crate) fn operands(
     site: &'static Location<'static>,
 ) -> (SmallVec<[Array; 2]>, AxisSet) {
     let union = union_of(op.name(), inputs, site);
-    (inputs.iter().map(|x| vary(x, &union, site).array().clone()).collect(), union)
+    (each(inputs, |x| vary(x, &union, site).array().clone()), union)
 }
 
 /// Infers, to fail before any work is done; `eval` need not check again.
 fn check(op: &dyn Op, inputs: &[&Tensor], site: &'static Location<'static>) {
-    let types: SmallVec<[&TensorType; 4]> = inputs.iter().map(|x| x.ty()).collect();
+    let types: SmallVec<[&TensorType; 2]> = each(inputs, |x| x.ty());
     if let Err(rule) = op.infer(&types) {
         violation(op.name(), &rule, inputs, site);
     }
 }
 
 fn union_of(op: &str, inputs: &[&Tensor], site: &'static Location<'static>) -> AxisSet {
-    inputs.iter().fold(AxisSet::new(), |union, x| {
+    let first = inputs.first().map_or_else(AxisSet::new, |x| x.axes().clone());
+    inputs.iter().skip(1).fold(first, |union, x| {
         union.union(x.axes()).unwrap_or_else(|(a, b)| {
             let rule = format!(
                 "`{}` has {} positions in one operand and {} in another",
@@ -72,33 +91,30 @@ fn with_settled(
     inputs: &[&Tensor],
     site: &'static Location<'static>,
 ) -> AxisSet {
-    if inputs.iter().all(|x| x.tape().is_none()) {
-        return union;
-    }
-    let mut level: Operands = inputs.iter().map(|x| (*x).clone()).collect();
-    while let Some(tape) = top(&level) {
-        check_open(op, &tape, inputs, site);
-        for axis in unsettled(&tape, &level).iter() {
+    let mut level: SmallVec<[&Tensor; 2]> = each(inputs, |x| *x);
+    while let Some(tape) = top(level.iter().copied()) {
+        check_open(op, tape, inputs, site);
+        for axis in unsettled(tape, &level).iter() {
             union = union.with(axis).unwrap_or(union);
         }
-        level.iter_mut().for_each(|x| *x = x.below(&tape));
+        level.iter_mut().for_each(|x| *x = x.below(tape));
     }
     union
 }
 
-fn unsettled(tape: &Tape, inputs: &[Tensor]) -> AxisSet {
+fn unsettled(tape: &Tape, inputs: &[&Tensor]) -> AxisSet {
     if inputs.len() < 2 {
         return AxisSet::new();
     }
-    let settled: SmallVec<[AxisSet; 2]> =
-        inputs.iter().filter_map(|x| x.on(tape)).map(|(node, _)| tape.settled(node)).collect();
+    let mut settled: SmallVec<[AxisSet; 2]> = SmallVec::new();
+    inputs.iter().filter_map(|x| x.on(tape)).for_each(|(node, _)| settled.push(tape.settled(node)));
     let mixed = |axis: &_| !tape.reduces(axis) && settled.iter().any(|s| !s.contains(axis.name()));
     settled.iter().fold(AxisSet::new(), |all, s| all.union(&s.filter(mixed)).unwrap_or(all))
 }
 
 /// The innermost tape that an operand is on.
-fn top(inputs: &[Tensor]) -> Option<Rc<Tape>> {
-    inputs.iter().filter_map(Tensor::tape).max_by_key(|tape| tape.id()).cloned()
+fn top<'x>(inputs: impl Iterator<Item = &'x Tensor>) -> Option<&'x Rc<Tape>> {
+    inputs.filter_map(Tensor::tape).max_by_key(|tape| tape.id())
 }
 
 /// Takes `x` to a value that varies over all of `axes`: communicates nothing, and is on the tape.
@@ -126,12 +142,11 @@ fn vary_ground(x: &Tensor, missing: &AxisSet) -> Tensor {
 }
 
 /// Evaluates below the topmost tape and records there; the operands all vary over `union`.
-fn apply(op: Rc<dyn Op>, inputs: Operands, union: &AxisSet, site: &'static Location<'static>) -> Tensor {
-    let Some(tape) = top(&inputs) else { return eval(&*op, &inputs, union) };
-    let nodes: SmallVec<[Option<usize>; 2]> =
-        inputs.iter().map(|x| x.on(&tape).map(|(node, _)| node)).collect();
-    let values: Operands = inputs.iter().map(|x| x.below(&tape)).collect();
-    let output = apply(op.clone(), values.clone(), union, site);
+fn apply(op: Rc<dyn Op>, inputs: &[Tensor], union: &AxisSet, site: &'static Location<'static>) -> Tensor {
+    let Some(tape) = top(inputs.iter()).cloned() else { return eval(&*op, inputs, union) };
+    let nodes = each(inputs, |x| x.on(&tape).map(|(node, _)| node));
+    let values: Operands = each(inputs, |x| x.below(&tape).clone());
+    let output = apply(op.clone(), &values, union, site);
     if !output.dtype().is_inexact() {
         return output;
     }
@@ -150,7 +165,7 @@ fn settled_of(op: &dyn Op, tape: &Tape, nodes: &[Option<usize>], union: &AxisSet
 }
 
 fn eval(op: &dyn Op, inputs: &[Tensor], union: &AxisSet) -> Tensor {
-    let arrays: SmallVec<[_; 2]> = inputs.iter().map(|x| x.array().clone()).collect();
+    let arrays = each(inputs, |x| x.array().clone());
     Tensor::ground(op.eval(&arrays, union), op.axes(union))
 }
 

@@ -127,8 +127,8 @@ impl Tensor {
     }
 
     /// The value with `tape` taken off.
-    pub(crate) fn below(&self, tape: &Tape) -> Tensor {
-        self.on(tape).map_or_else(|| self.clone(), |(_, below)| below.clone())
+    pub(crate) fn below(&self, tape: &Tape) -> &Tensor {
+        self.on(tape).map_or(self, |(_, below)| below)
     }
 
     /// The lanes of this worker, below all tapes.

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use axisgrad_collectives::Group;
@@ -131,9 +132,23 @@ impl fmt::Debug for Axis {
     }
 }
 
-/// The axes that a value varies over, in storage order.
-#[derive(Clone, Default, PartialEq)]
-pub struct AxisSet(SmallVec<[Axis; 2]>);
+/// The axes that a value varies over, in storage order. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct AxisSet(Option<Rc<[Axis]>>);
+
+impl PartialEq for AxisSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(other) || self.slice() == other.slice()
+    }
+}
+
+impl FromIterator<Axis> for AxisSet {
+    /// The axes must come in storage order, each once.
+    fn from_iter<I: IntoIterator<Item = Axis>>(axes: I) -> Self {
+        let axes: SmallVec<[Axis; 4]> = axes.into_iter().collect();
+        if axes.is_empty() { Self(None) } else { Self(Some(axes.as_slice().into())) }
+    }
+}
 
 impl AxisSet {
     /// No axis: an invariant value.
@@ -141,29 +156,42 @@ impl AxisSet {
         Self::default()
     }
 
+    fn slice(&self) -> &[Axis] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    /// Whether both are handles to one set.
+    fn is(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Rc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
     /// Whether there is no axis.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// How many axes there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.slice().len()
     }
 
     /// The axes, in storage order.
     pub fn iter(&self) -> std::slice::Iter<'_, Axis> {
-        self.0.iter()
+        self.slice().iter()
     }
 
     /// The axis of that name.
     pub fn get(&self, name: &str) -> Option<&Axis> {
-        self.0.iter().find(|axis| axis.name() == name)
+        self.iter().find(|axis| axis.name() == name)
     }
 
     /// Where the axis of that name stands among the lane dims.
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|axis| axis.name() == name)
+        self.iter().position(|axis| axis.name() == name)
     }
 
     /// Whether an axis of that name is there.
@@ -173,7 +201,9 @@ impl AxisSet {
 
     /// This worker's lanes along each axis: the leading dims in storage.
     pub fn lane_dims(&self) -> Dims {
-        self.0.iter().map(|axis| axis.lanes().len()).collect()
+        let mut dims = Dims::new();
+        self.iter().for_each(|axis| dims.push(axis.lanes().len()));
+        dims
     }
 
     /// The set with `axis` in it.
@@ -181,16 +211,16 @@ impl AxisSet {
     /// # Errors
     /// The other axis of that name, if it is of another size.
     pub fn with(&self, axis: &Axis) -> Result<Self, Axis> {
-        let mut set = self.clone();
+        let mut set: SmallVec<[Axis; 4]> = self.iter().cloned().collect();
         match self.position(axis.name()) {
-            Some(i) if self.0[i] == *axis => set.0[i] = self.0[i].elder(axis).clone(),
-            Some(i) => return Err(self.0[i].clone()),
+            Some(i) if set[i] == *axis => set[i] = set[i].elder(axis).clone(),
+            Some(i) => return Err(set.swap_remove(i)),
             None => {
-                let at = self.0.partition_point(|a| a.order(axis) == Ordering::Less);
-                set.0.insert(at, axis.clone());
+                let at = set.partition_point(|a| a.order(axis) == Ordering::Less);
+                set.insert(at, axis.clone());
             }
         }
-        Ok(set)
+        Ok(set.into_iter().collect())
     }
 
     /// All axes of either.
@@ -198,20 +228,32 @@ impl AxisSet {
     /// # Errors
     /// Two axes of one name that differ in size.
     pub fn union(&self, other: &Self) -> Result<Self, (Axis, Axis)> {
-        if other.0.iter().all(|b| self.0.iter().any(|a| a.is(b))) {
+        if self.holds(other) {
             return Ok(self.clone());
+        }
+        if other.holds(self) {
+            return Ok(other.clone());
         }
         other.iter().try_fold(self.clone(), |set, axis| set.with(axis).map_err(|old| (old, axis.clone())))
     }
 
     /// Whether every axis of `other` is here.
     pub fn covers(&self, other: &Self) -> bool {
-        other.0.iter().all(|b| self.0.iter().any(|a| a.is(b)) || self.contains(b.name()))
+        self.is(other) || other.iter().all(|b| self.contains(b.name()))
+    }
+
+    /// Whether every axis of `other` is here, as the very same description.
+    fn holds(&self, other: &Self) -> bool {
+        self.is(other) || other.iter().all(|b| self.iter().any(|a| a.is(b)))
     }
 
     /// The axes for which `keep` holds.
     pub fn filter(&self, mut keep: impl FnMut(&Axis) -> bool) -> Self {
-        Self(self.0.iter().filter(|axis| keep(axis)).cloned().collect())
+        if self.is_empty() {
+            return Self::new();
+        }
+        let kept: SmallVec<[&Axis; 4]> = self.iter().filter(|axis| keep(axis)).collect();
+        if kept.len() == self.len() { self.clone() } else { kept.into_iter().cloned().collect() }
     }
 
     /// The axes that are not in `other`.

@@ -124,8 +124,8 @@ impl<F, S, X> Differentiated<F, S, X> {
         let _span = tracing::debug_span!(target: "axisgrad", "backward").entered();
         let mut gradients = backward::gradient(&tape, &output, site);
         Outcome {
-            value: output.below(&tape),
-            aux: aux.map_leaves(|leaf| leaf.below(&tape)),
+            value: output.below(&tape).clone(),
+            aux: aux.map_leaves(|leaf| leaf.below(&tape).clone()),
             gradients: traced.map_leaves(|leaf| gradient_of(&tape, leaf, &mut gradients)),
         }
     }

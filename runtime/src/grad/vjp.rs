@@ -64,7 +64,7 @@ impl<F, S> Vjp<F, S> {
         S::put(&mut args, traced.clone());
         let output = self.f.call(&args);
         tape.close();
-        let value = output.map_leaves(|leaf| leaf.below(&tape));
+        let value = output.map_leaves(|leaf| leaf.below(&tape).clone());
         let seen = checks::axes_seen(&tape, &args);
         (value, Pullback { nodes: tape.take_nodes(), tape, traced, output, seen, site })
     }

@@ -13,15 +13,7 @@ const CHUNK: usize = 256;
 /// # Panics
 /// If the elements are not of type `T`.
 pub fn map1<T: Scalar, U: Scalar>(a: &Array, f: impl Fn(T) -> U + Sync) -> Array {
-    let data = a.data::<T>();
-    let holds = || [T::ZERO; CHUNK];
-    fill(a.dims(), [a], holds, |out, [row], hold| {
-        let run = Run::new(data, row, out.len());
-        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
-            let x = run.chunk(i * CHUNK, out.len(), hold);
-            out.iter_mut().zip(x).for_each(|(out, &x)| *out = f(x));
-        }
-    })
+    chunks1(a, &|out, a| out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a)))
 }
 
 /// `f` of every two elements, broadcast: `A[..], B[..] -> U[..]`.
@@ -29,18 +21,7 @@ pub fn map1<T: Scalar, U: Scalar>(a: &Array, f: impl Fn(T) -> U + Sync) -> Array
 /// # Panics
 /// If the elements are not of types `A` and `B`, or the dims do not broadcast.
 pub fn map2<A: Scalar, B: Scalar, U: Scalar>(a: &Array, b: &Array, f: impl Fn(A, B) -> U + Sync) -> Array {
-    let (data_a, data_b) = (a.data::<A>(), b.data::<B>());
-    let holds = || ([A::ZERO; CHUNK], [B::ZERO; CHUNK]);
-    fill(&broadcast_dims(&[a, b]), [a, b], holds, |out, [row_a, row_b], (hold_a, hold_b)| {
-        let (a, b) = (Run::new(data_a, row_a, out.len()), Run::new(data_b, row_b, out.len()));
-        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
-            let (from, len) = (i * CHUNK, out.len());
-            let (a, b) = (a.chunk(from, len, hold_a), b.chunk(from, len, hold_b));
-            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                *out = f(a, b);
-            }
-        }
-    })
+    chunks2(a, b, &|out, a, b| out.iter_mut().zip(a).zip(b).for_each(|((out, &a), &b)| *out = f(a, b)))
 }
 
 /// `f` of every three elements, broadcast: `A[..], B[..], C[..] -> U[..]`.
@@ -53,27 +34,66 @@ pub fn map3<A: Scalar, B: Scalar, C: Scalar, U: Scalar>(
     c: &Array,
     f: impl Fn(A, B, C) -> U + Sync,
 ) -> Array {
+    chunks3(a, b, c, &|out, a, b, c| {
+        for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
+            *out = f(a, b, c);
+        }
+    })
+}
+
+/// What `body` writes for the elements of each run of at most [`CHUNK`]. Compiled once for a type, not for a function.
+///
+/// # Panics
+/// If the elements are not of type `T`.
+#[inline(never)]
+pub(crate) fn chunks1<T: Scalar, U: Scalar>(a: &Array, body: &(dyn Fn(&mut [U], &[T]) + Sync)) -> Array {
+    let data = a.data::<T>();
+    fill(a.dims(), [a], &|out: &mut [U], [row], hold: &mut Vec<T>| {
+        let run = Run::new(data, row, out.len());
+        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
+            body(out, run.chunk(i * CHUNK, out.len(), hold));
+        }
+    })
+}
+
+/// As [`chunks1`], of two operands that are broadcast.
+#[inline(never)]
+pub(crate) fn chunks2<A: Scalar, B: Scalar, U: Scalar>(
+    a: &Array,
+    b: &Array,
+    body: &(dyn Fn(&mut [U], &[A], &[B]) + Sync),
+) -> Array {
+    let (data_a, data_b) = (a.data::<A>(), b.data::<B>());
+    fill(&broadcast_dims(&[a, b]), [a, b], &|out: &mut [U], [row_a, row_b], hold: &mut (Vec<A>, Vec<B>)| {
+        let (a, b) = (Run::new(data_a, row_a, out.len()), Run::new(data_b, row_b, out.len()));
+        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
+            let (from, len) = (i * CHUNK, out.len());
+            body(out, a.chunk(from, len, &mut hold.0), b.chunk(from, len, &mut hold.1));
+        }
+    })
+}
+
+/// As [`chunks1`], of three operands that are broadcast.
+#[inline(never)]
+pub(crate) fn chunks3<A: Scalar, B: Scalar, C: Scalar, U: Scalar>(
+    a: &Array,
+    b: &Array,
+    c: &Array,
+    body: &(dyn Fn(&mut [U], &[A], &[B], &[C]) + Sync),
+) -> Array {
     let (data_a, data_b, data_c) = (a.data::<A>(), b.data::<B>(), c.data::<C>());
-    let holds = || ([A::ZERO; CHUNK], [B::ZERO; CHUNK], [C::ZERO; CHUNK]);
-    fill(
-        &broadcast_dims(&[a, b, c]),
-        [a, b, c],
-        holds,
-        |out, [row_a, row_b, row_c], (hold_a, hold_b, hold_c)| {
-            let len = out.len();
-            let (a, b) = (Run::new(data_a, row_a, len), Run::new(data_b, row_b, len));
-            let c = Run::new(data_c, row_c, len);
-            for (i, out) in out.chunks_mut(CHUNK).enumerate() {
-                let (from, len) = (i * CHUNK, out.len());
-                let a = a.chunk(from, len, hold_a);
-                let b = b.chunk(from, len, hold_b);
-                let c = c.chunk(from, len, hold_c);
-                for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
-                    *out = f(a, b, c);
-                }
-            }
-        },
-    )
+    type Hold<A, B, C> = (Vec<A>, Vec<B>, Vec<C>);
+    let dims = broadcast_dims(&[a, b, c]);
+    fill(&dims, [a, b, c], &|out: &mut [U], [row_a, row_b, row_c], hold: &mut Hold<A, B, C>| {
+        let len = out.len();
+        let (a, b) = (Run::new(data_a, row_a, len), Run::new(data_b, row_b, len));
+        let c = Run::new(data_c, row_c, len);
+        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
+            let (from, len) = (i * CHUNK, out.len());
+            let (a, b) = (a.chunk(from, len, &mut hold.0), b.chunk(from, len, &mut hold.1));
+            body(out, a, b, c.chunk(from, len, &mut hold.2));
+        }
+    })
 }
 
 /// The same elements in row-major order in new memory: `T[dims] -> T[dims]`.
@@ -92,13 +112,12 @@ pub fn cast(a: &Array, to: DType) -> Array {
     dispatch!(a.dtype(), T => dispatch!(to, U => map1::<T, U>(a, |x| U::from_wide(x.wide()))))
 }
 
-/// New memory of dims `dims`, each inner loop written by `body` from where the operands lie; what `holds` makes is
-/// its to use.
-fn fill<U: Scalar, H, const N: usize>(
+/// New memory of dims `dims`, each inner loop written by `body` from where the operands lie; a `Hold` is its to use
+/// from loop to loop.
+fn fill<U: Scalar, Hold: Default, const N: usize>(
     dims: &[usize],
     operands: [&Array; N],
-    holds: impl Fn() -> H + Sync,
-    body: impl Fn(&mut [U], Row<N>, &mut H) + Sync,
+    body: &(dyn Fn(&mut [U], Row<N>, &mut Hold) + Sync),
 ) -> Array {
     let nest = Nest::new(dims, operands);
     let pool = threads::pool_of(operands);
@@ -106,8 +125,8 @@ fn fill<U: Scalar, H, const N: usize>(
     let out = buffer.as_mut_slice::<U>();
     let part = threads::part(pool, out.len(), out.len(), threads::ELEMENTS);
     threads::split(pool, out, part, |start, out| {
-        let mut holds = holds();
-        nest.for_range(start..start + out.len(), |run, at| body(&mut out[run], at, &mut holds));
+        let mut hold = Hold::default();
+        nest.for_range(start..start + out.len(), |run, at| body(&mut out[run], at, &mut hold));
     });
     Array::from_written::<U>(dims, buffer)
 }
@@ -132,9 +151,15 @@ impl<'a, T: Scalar> Run<'a, T> {
     }
 
     /// The elements `from..from + len`; in `hold` unless they are in order already.
-    fn chunk<'b>(&'b self, from: usize, len: usize, hold: &'b mut [T; CHUNK]) -> &'b [T] {
+    fn chunk<'b>(&'b self, from: usize, len: usize, hold: &'b mut Vec<T>) -> &'b [T] {
+        if let Self::Slice(data) = self {
+            return &data[from..from + len];
+        }
+        if hold.len() < len {
+            hold.resize(len, T::ZERO);
+        }
         match *self {
-            Self::Slice(data) => return &data[from..from + len],
+            Self::Slice(_) => {}
             // Filled by the first chunk of the loop, which is the longest.
             Self::Same(_) if from > 0 => {}
             Self::Same(x) => hold[..len].fill(x),

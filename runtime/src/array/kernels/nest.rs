@@ -95,6 +95,11 @@ impl<const N: usize> Nest<N> {
     /// Calls `body` for the elements `range` in runs along the inner loops, in order: with which of the range a run
     /// is, and where the operands lie.
     pub fn for_range(&self, range: Range<usize>, mut body: impl FnMut(Range<usize>, Row<N>)) {
+        if self.dims.len() == 1 && !range.is_empty() {
+            let at =
+                |n: usize| self.offsets[n].wrapping_add_signed(range.start as isize * self.strides[n][0]);
+            return body(0..range.len(), std::array::from_fn(|n| (at(n), self.strides[n][0])));
+        }
         let len = self.row_len().max(1);
         self.for_rows(range.start / len..range.end.div_ceil(len), |row, at| {
             let start = range.start.max(row * len);

@@ -252,12 +252,15 @@ pub(crate) fn infer(class: Class, outcome: Outcome, inputs: &[&TensorType]) -> R
         Outcome::real => first.dtype.real(),
         Outcome::complex => first.dtype.complex(),
     };
-    Ok((dtype, first.dims.clone()))
+    Ok((dtype, Dims::from_slice(&first.dims)))
 }
 
 /// The operands promoted to one type that is of `class`, and broadcast to common dims.
 #[track_caller]
 pub(crate) fn prepare<const N: usize>(op: &str, class: Class, sides: [Side; N]) -> [Tensor; N] {
+    if let Some(tensors) = as_they_are(class, &sides) {
+        return tensors;
+    }
     let dtype = class.lift(common_dtype(&sides));
     let beside = sides.iter().find_map(tensor_of).cloned();
     let mut tensors = sides.map(|side| side.into_tensor(dtype, beside.as_ref()));
@@ -275,6 +278,16 @@ pub(crate) fn prepare<const N: usize>(op: &str, class: Class, sides: [Side; N]) 
         }
     }
     tensors
+}
+
+/// The operands, if all of them are tensors of one type and dims that the class takes.
+fn as_they_are<const N: usize>(class: Class, sides: &[Side; N]) -> Option<[Tensor; N]> {
+    let first = tensor_of(&sides[0])?;
+    let fits = |x: &Tensor| x.dtype() == first.dtype() && x.dims() == first.dims();
+    let alike = sides[1..].iter().all(|side| tensor_of(side).is_some_and(fits));
+    let taken = class.has(first.dtype()) && class.lift(first.dtype()) == first.dtype();
+    let tensor = |side: &Side| tensor_of(side).expect("a tensor, as the first is").clone();
+    (alike && taken).then(|| sides.each_ref().map(tensor))
 }
 
 fn tensor_of(side: &Side) -> Option<&Tensor> {
