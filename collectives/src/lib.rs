@@ -36,7 +36,7 @@ pub use collective::tree::{Node, Partial};
 pub use element::{Element, ElementType, Reduction};
 pub use error::{Error, ErrorKind, Result};
 pub use group::Group;
-pub use launch::{Mesh, MeshArgs, MeshBuilder, Worker, interrupt};
+pub use launch::{Mesh, MeshArgs, MeshBuilder, Signals, Worker, interrupt};
 pub use mesh::Shape;
 pub use signature::Call;
 pub use transport::{Part, Parts};

@@ -2,11 +2,14 @@
 //! what each called last.
 
 mod letters;
+mod recorder;
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use crossbeam::utils::CachePadded;
 
@@ -15,6 +18,7 @@ use crate::mesh::{AxisSet, Shape};
 use crate::signature::Signature;
 use crate::sync::Bell;
 use crate::transport::Link;
+use recorder::Recorder;
 
 /// Shared by all workers of a process for the time of one run.
 pub(crate) struct Roster {
@@ -27,6 +31,10 @@ pub(crate) struct Roster {
     run: u64,
     /// Those of this rank.
     workers: Range<usize>,
+    /// Whether the program deals with signals.
+    hears_signals: AtomicBool,
+    /// A thread that is to know of a failure.
+    watch: OnceLock<Thread>,
 }
 
 /// What a worker whose closure has returned has done: how many calls in each of its groups.
@@ -46,7 +54,7 @@ pub(crate) struct LastCall {
 struct Entry {
     bell: CachePadded<Bell>,
     farewell: OnceLock<Farewell>,
-    last_call: Mutex<Option<LastCall>>,
+    recorder: Recorder,
 }
 
 impl Roster {
@@ -55,7 +63,16 @@ impl Roster {
         let entries = (0..shape.workers()).map(|_| Entry::default()).collect();
         let first = link.as_ref().map_or(0, |link| link.rank()) * shape.threads();
         let workers = first..first + shape.threads();
-        Self { entries, failure: OnceLock::new(), spins, link, run, workers }
+        Self {
+            entries,
+            failure: OnceLock::new(),
+            spins,
+            link,
+            run,
+            workers,
+            hears_signals: AtomicBool::new(false),
+            watch: OnceLock::new(),
+        }
     }
 
     /// Ends the run for everybody: the first cause wins, and is returned.
@@ -63,15 +80,22 @@ impl Roster {
         let mut first = false;
         let cause = self.failure.get_or_init(|| {
             first = true;
+            cause.set_record(self.whereabouts_of_all());
             cause
         });
         if first {
             self.ring_all();
+            self.watch.get().into_iter().for_each(Thread::unpark);
             if let Some(link) = &self.link {
                 link.abort(cause);
             }
         }
         cause.clone()
+    }
+
+    /// Has a failure wake this thread too.
+    pub(crate) fn wake_on_failure(&self, thread: Thread) {
+        let _ = self.watch.set(thread);
     }
 
     /// Why the run has ended, if it has failed.
@@ -97,12 +121,42 @@ impl Roster {
 
     /// Notes a call for the errors to come.
     pub(crate) fn record(&self, call: LastCall) {
-        let worker = call.signature.worker;
-        *self.entries[worker].last_call.lock().expect("last call") = Some(call);
+        self.entries[call.signature.worker].recorder.record(call);
+    }
+
+    /// Notes the step of the program that a worker is in.
+    pub(crate) fn note_step(&self, worker: usize, step: u64) {
+        self.entries[worker].recorder.step(step);
+    }
+
+    /// Notes whether a worker waits for others.
+    pub(crate) fn note_wait(&self, worker: usize, waits: bool) {
+        self.entries[worker].recorder.wait(waits);
+    }
+
+    /// From now on the program deals with signals.
+    pub(crate) fn hear_signals(&self) {
+        self.hears_signals.store(true, Ordering::Release);
+    }
+
+    /// Whether the program deals with signals.
+    pub(crate) fn hears_signals(&self) -> bool {
+        self.hears_signals.load(Ordering::Acquire)
     }
 
     fn last_call(&self, worker: usize) -> Option<LastCall> {
-        self.entries[worker].last_call.lock().expect("last call").clone()
+        self.entries[worker].recorder.last()
+    }
+
+    /// A line for each worker of which anything is known.
+    fn whereabouts_of_all(&self) -> String {
+        let mut text = String::new();
+        for (worker, entry) in self.entries.iter().enumerate().filter(|(_, entry)| !entry.recorder.is_empty())
+        {
+            let finished = if entry.farewell.get().is_some() { "finished, " } else { "" };
+            let _ = write!(text, "\n   worker {worker}: {finished}{}", entry.recorder);
+        }
+        text
     }
 
     /// Wakes one worker.
@@ -127,6 +181,11 @@ impl Roster {
     /// Whether there are workers whose messages do not ring.
     pub(crate) fn has_link(&self) -> bool {
         self.link.is_some()
+    }
+
+    /// The time by which deadlines go.
+    pub(crate) fn now(&self) -> Instant {
+        self.link.as_ref().map_or_else(Instant::now, |link| link.now())
     }
 
     /// The error of waiting for a worker that has finished.

@@ -122,7 +122,7 @@ fn past_the_deadline() {
     for error in failures(four().timeout(Duration::from_millis(300)), |w| {
         sum(w, &[1.0])?;
         if w.index() == 2 {
-            std::thread::sleep(Duration::from_millis(900));
+            std::thread::sleep(Duration::from_millis(700));
         }
         w.group(&["batch"])?.barrier(&Call::here("barrier"))
     }) {

@@ -206,8 +206,14 @@ impl Seat {
 
     /// Returns when the call is done, well or badly.
     fn wait(&self, call: &dyn Advance) {
+        self.roster.note_wait(self.worker, true);
+        self.wait_for(call);
+        self.roster.note_wait(self.worker, false);
+    }
+
+    fn wait_for(&self, call: &dyn Advance) {
         let bell = self.roster.bell(self.worker);
-        let deadline = Instant::now() + self.timeout;
+        let deadline = self.roster.now() + self.timeout;
         let mut asked = false;
         // Messages over a link ring no bell: look for them often at first.
         let mut looks = if self.roster.has_link() { LINK_LOOKS } else { 0 };
@@ -235,7 +241,7 @@ impl Seat {
 
     /// Time left until the deadline; just before it, other ranks are asked where their workers are.
     fn left(&self, deadline: Instant, asked: &mut bool) -> Duration {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(self.roster.now());
         if left < (self.timeout / 4).min(TIME_TO_ANSWER) && !mem::replace(asked, true) {
             self.roster.ask();
         }

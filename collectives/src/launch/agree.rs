@@ -5,31 +5,42 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::mesh::config;
-use crate::transport::Link;
-
-/// The tag of these messages; no group's.
-const TAG: u64 = u64::MAX - 1;
+use crate::transport::{AGREEMENT, Link};
 
 /// Compares what this rank is about to run with every other rank.
 ///
 /// # Errors
 /// If one differs, or has not answered when the time is up.
 pub(super) fn agree(link: &dyn Link, mine: &str, timeout: Duration) -> Result<()> {
-    let others = || (0..link.ranks()).filter(|&rank| rank != link.rank());
-    others().try_for_each(|rank| link.send(rank, TAG, mine.as_bytes(), &[]))?;
-    let deadline = Instant::now() + timeout;
-    others().try_for_each(|rank| {
-        let theirs = receive(link, rank, deadline)?;
-        if theirs == mine.as_bytes() { Ok(()) } else { Err(differ(link.rank(), mine, rank, &theirs)) }
-    })
+    let theirs = exchange(link, AGREEMENT, mine.as_bytes(), timeout)?;
+    match theirs.iter().find(|(_, theirs)| theirs != mine.as_bytes()) {
+        Some((rank, theirs)) => Err(differ(link.rank(), mine, *rank, theirs)),
+        None => Ok(()),
+    }
 }
 
-fn receive(link: &dyn Link, rank: usize, deadline: Instant) -> Result<Vec<u8>> {
+/// What every other rank says, by rank, where each says something once.
+///
+/// # Errors
+/// If one has not said it when the time is up.
+pub(super) fn exchange(
+    link: &dyn Link,
+    tag: u64,
+    mine: &[u8],
+    timeout: Duration,
+) -> Result<Vec<(usize, Vec<u8>)>> {
+    let others = || (0..link.ranks()).filter(|&rank| rank != link.rank());
+    others().try_for_each(|rank| link.send(rank, tag, mine, &[]))?;
+    let deadline = link.now() + timeout;
+    others().map(|rank| Ok((rank, receive(link, rank, tag, deadline)?))).collect()
+}
+
+fn receive(link: &dyn Link, rank: usize, tag: u64, deadline: Instant) -> Result<Vec<u8>> {
     loop {
-        if let Some((text, _)) = link.try_receive(rank, TAG)? {
+        if let Some((text, _)) = link.try_receive(rank, tag)? {
             return Ok(text);
         }
-        if Instant::now() > deadline {
+        if link.now() > deadline {
             let message = format!("rank {rank} has not described its mesh in time: is it still starting up?");
             return Err(Error::new(ErrorKind::Timeout, message));
         }

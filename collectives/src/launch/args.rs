@@ -42,6 +42,18 @@ pub struct MeshArgs {
     /// Positions that are summed together; the bits of results depend on it [default: 32]
     #[arg(long, value_name = "POSITIONS", env = "AXISGRAD_BLOCK")]
     pub block: Option<u64>,
+    /// Order of sums: one for all meshes, or any that is fast [default: reproducible]
+    #[arg(long, value_name = "ORDER", env = "AXISGRAD_REDUCTION")]
+    pub reduction: Option<Order>,
+}
+
+/// The order in which a reduction over an axis adds up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Order {
+    /// The same for every mesh, and so are the bits
+    Reproducible,
+    /// Any
+    Fast,
 }
 
 #[derive(Parser)]
@@ -78,6 +90,7 @@ impl MeshArgs {
                 .map_err(|_| config(format!("--timeout {seconds}: give a positive number of seconds")))?;
             builder = builder.timeout(timeout);
         }
+        let builder = builder.fast(self.reduction == Some(Order::Fast));
         Ok(match self.block {
             Some(block) => builder.block(block),
             None => builder,

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use super::agree::agree;
 use super::env::{Launcher, detect};
+use super::peers::Peers;
 use crate::error::Result;
 use crate::mesh::{Shape, config};
-use crate::transport::Link;
+use crate::transport::simulation::Simulation;
+use crate::transport::{Link, channels};
 
 /// How long a collective waits for its members, unless told otherwise.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -32,6 +34,7 @@ struct Inner {
     /// Cores that this rank may use.
     cores: usize,
     link: Option<Arc<dyn Link>>,
+    peers: Option<Peers>,
     runs: AtomicU64,
 }
 
@@ -39,7 +42,10 @@ struct Inner {
 struct Options {
     timeout: Duration,
     block: u64,
+    fast: bool,
     simulated: bool,
+    simulation: Option<Simulation>,
+    ends_process: bool,
 }
 
 impl Mesh {
@@ -63,6 +69,16 @@ impl Mesh {
         self.0.options.block
     }
 
+    /// Whether reductions may take any order that is fast.
+    pub fn is_fast(&self) -> bool {
+        self.0.options.fast
+    }
+
+    /// The other ranks on this machine, where ranks are processes.
+    pub(super) fn peers(&self) -> Option<&Peers> {
+        self.0.peers.as_ref()
+    }
+
     /// Cores that this rank may use.
     pub fn cores(&self) -> usize {
         self.0.cores
@@ -71,6 +87,19 @@ impl Mesh {
     /// Whether the ranks are groups of threads of this process.
     pub(super) fn simulated(&self) -> bool {
         self.0.options.simulated
+    }
+
+    /// Whether the process ends when a run has failed and a worker does not come back.
+    pub(super) fn ends_process(&self) -> bool {
+        self.0.options.ends_process
+    }
+
+    /// Connects the ranks that live in this process.
+    pub(super) fn network(&self) -> Vec<Arc<dyn Link>> {
+        match &self.0.options.simulation {
+            Some(simulation) => simulation.network(self.shape().ranks()),
+            None => channels::network(self.shape().ranks()),
+        }
     }
 
     /// Numbers the runs, alike on all ranks.
@@ -96,8 +125,10 @@ pub struct MeshBuilder {
     axes: Vec<(String, Option<usize>)>,
     threads: Option<usize>,
     simulated_ranks: Option<usize>,
+    simulation: Option<Simulation>,
     timeout: Option<Duration>,
     block: Option<u64>,
+    fast: bool,
     announce: bool,
 }
 
@@ -136,6 +167,13 @@ impl MeshBuilder {
         self
     }
 
+    /// Plays so many ranks, of one worker each, that run one at a time in an order drawn from a seed; see
+    /// [`Simulation`]. Deadlines count a millisecond for each turn.
+    pub fn simulation(mut self, simulation: &Simulation, ranks: usize) -> Self {
+        self.simulation = Some(simulation.clone());
+        self.threads(1).simulated_ranks(ranks)
+    }
+
     /// How long a collective waits for its members; 60 s by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -148,7 +186,15 @@ impl MeshBuilder {
         self
     }
 
-    /// Says on stderr what runs where.
+    /// Lets reductions take any order that is fast: each worker sums all of its positions at once, so the bits
+    /// depend on the number of workers.
+    pub fn fast(mut self, fast: bool) -> Self {
+        self.fast = fast;
+        self
+    }
+
+    /// For a program of its own, rather than a part of another: says on stderr what runs where; and when a run has
+    /// failed and a worker is stuck in its own code, ends the process, since nothing else can end a thread.
     pub fn announce(mut self) -> Self {
         self.announce = true;
         self
@@ -172,9 +218,11 @@ impl MeshBuilder {
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cores = (cores / local_ranks.max(1)).max(1);
-        let mesh = self.fit(ranks, cores, link)?;
+        let mut mesh = self.fit(ranks, cores, link)?;
         if let Some(link) = mesh.link() {
             agree(&**link, &mesh.summary(), mesh.timeout())?;
+            let peers = Peers::meet(&**link, mesh.timeout())?;
+            Arc::get_mut(&mut mesh.0).expect("a mesh that nobody else has").peers = Some(peers);
         }
         if self.announce && mesh.link().is_none_or(|link| link.rank() == 0) {
             eprintln!("axisgrad: {}", mesh.summary());
@@ -190,14 +238,17 @@ impl MeshBuilder {
         let options = Options {
             timeout: self.wait(),
             block: self.block.unwrap_or(32),
+            fast: self.fast,
             simulated: self.simulated_ranks.is_some(),
+            simulation: self.simulation.clone(),
+            ends_process: self.announce,
         };
         if options.timeout.is_zero() || options.block == 0 || ranks == 0 || self.threads == Some(0) {
             return Err(config("--threads, --timeout, --block and the number of ranks must be at least 1"));
         }
         let threads = self.threads.unwrap_or_else(|| self.threads_asked(ranks).unwrap_or(cores));
         let shape = Shape::new(self.sizes(ranks * threads), ranks, threads)?;
-        Ok(Mesh(Arc::new(Inner { shape, options, cores, link, runs: AtomicU64::new(0) })))
+        Ok(Mesh(Arc::new(Inner { shape, options, cores, link, peers: None, runs: AtomicU64::new(0) })))
     }
 
     /// Threads that make up the sizes, where all of them are given.
@@ -221,11 +272,11 @@ impl Mesh {
         let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
         let shape = self.shape();
         format!(
-            "{} x {} = {}; mesh {shape}; block {}",
+            "{} x {} = {}; mesh {shape}; {}",
             count(shape.ranks(), if self.simulated() { "simulated rank" } else { "rank" }),
             count(shape.threads(), "thread"),
             count(shape.workers(), "worker"),
-            self.block(),
+            if self.is_fast() { "fast reductions".into() } else { format!("block {}", self.block()) },
         )
     }
 }

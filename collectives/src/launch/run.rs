@@ -3,14 +3,18 @@
 use std::error::Error as StdError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crossbeam::thread::{Scope, ScopedJoinHandle};
 
 use super::builder::Mesh;
 use super::panics::{Watch, error_of};
+use super::signals::Signals;
 use super::worker::{Process, Worker};
 use crate::error::{Error, ErrorKind, Result};
-use crate::transport::channels::network;
+use crate::roster::Roster;
 
 impl Mesh {
     /// Runs the program on every worker and returns what it returned on the first worker of this rank, which
@@ -51,11 +55,13 @@ impl Mesh {
         let processes = self.processes();
         let run = |(process, index)| run_worker(self, process, index, &program);
         let (run, keep) = (&run, &keep);
+        let _watch = self.watch(&processes)?;
         let (first, others) = crossbeam::thread::scope(|scope| {
             let mut places = processes.iter().flat_map(|process| self.workers_of(process));
             let mine = places.next().expect("a mesh has a worker");
-            let others: Vec<_> =
-                places.map(|place| spawn(scope, place.1, move || run(place).map(keep))).collect();
+            let others: Vec<_> = places
+                .map(|place| spawn(scope, place.1, move || run(place).map(|end| end.map(keep))))
+                .collect();
             let first = run(mine);
             let join = |thread: ScopedJoinHandle<'_, _>| thread.join().expect("a worker's panic is caught");
             (first, others.into_iter().map(join).collect::<Vec<_>>())
@@ -64,8 +70,31 @@ impl Mesh {
         if let Some(error) = processes.iter().find_map(|process| process.roster.failure()) {
             return Err(error.clone());
         }
-        let all = others.into_iter().map(|result| result.expect("no failure")).collect();
-        Ok((first.expect("no failure"), all))
+        let first = first.expect("no failure");
+        let others = others.into_iter().map(|result| result.expect("no failure"));
+        Ok((first?, others.collect::<Result<_>>()?))
+    }
+
+    /// Looks after what this process cannot know or end by itself, while the value lives: other ranks' processes, and
+    /// workers that are stuck.
+    fn watch(&self, processes: &[Arc<Process>]) -> Result<Option<Watching>> {
+        let process = processes[0].clone();
+        if self.peers().is_some() {
+            let refused = |error| {
+                Error::with_source(ErrorKind::Config, "the system refuses to hand over signals", error)
+            };
+            let signals = Signals::listen().map_err(refused)?;
+            let mesh = self.clone();
+            let watch = move |over: &AtomicBool| mesh.peers().expect("peers").watch(&process, &signals, over);
+            return Ok(Some(Watching::start(watch)));
+        }
+        if !self.ends_process() {
+            return Ok(None);
+        }
+        let roster = process.roster.clone();
+        let watching = Watching::start(move |over| end_if_stuck(&process.roster, over));
+        watching.thread.iter().for_each(|thread| roster.wake_on_failure(thread.thread().clone()));
+        Ok(Some(watching))
     }
 
     /// The ranks that live in this process.
@@ -73,7 +102,7 @@ impl Mesh {
         let run = self.next_run();
         let process = |link| Arc::new(Process::new(self, link, run));
         if self.simulated() {
-            return network(self.shape().ranks()).into_iter().map(|link| process(Some(link))).collect();
+            return self.network().into_iter().map(|link| process(Some(link))).collect();
         }
         vec![process(self.link().cloned())]
     }
@@ -87,6 +116,55 @@ impl Mesh {
     }
 }
 
+/// A thread that watches a run; it ends with the value.
+struct Watching {
+    over: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Watching {
+    fn start(watch: impl FnOnce(&AtomicBool) + Send + 'static) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let until = over.clone();
+        let thread = thread::Builder::new().name("watch".into()).spawn(move || watch(&until));
+        Self { over, thread: Some(thread.expect("the system starts a thread")) }
+    }
+}
+
+/// How long the workers of a run that has failed may go on before their process ends without them.
+const STUCK: Duration = Duration::from_millis(800);
+
+/// When the run has failed, gives every worker the time to come to its next collective and see it; a thread that does
+/// not cannot be ended, other than with the process.
+fn end_if_stuck(roster: &Roster, over: &AtomicBool) {
+    let mut failed: Option<Instant> = None;
+    while !over.load(Ordering::Acquire) {
+        match (roster.failure(), failed) {
+            (Some(error), Some(since)) if since.elapsed() > STUCK => {
+                eprintln!(
+                    "Error: {error:?}\n   some workers do not come back from their own code: the process ends without them"
+                );
+                std::process::exit(1);
+            }
+            (Some(_), _) => {
+                failed.get_or_insert_with(Instant::now);
+                thread::park_timeout(STUCK / 20);
+            }
+            _ => thread::park(),
+        }
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
 fn spawn<'a, 's, T: Send + 's>(
     scope: &'a Scope<'s>,
     index: usize,
@@ -96,13 +174,14 @@ fn spawn<'a, 's, T: Send + 's>(
     thread.spawn(move |_| run()).expect("the system starts a thread")
 }
 
-/// Runs the program on one worker; `None` when it has failed, which the roster knows then.
+/// Runs the program on one worker; `None` when it has failed, which the roster knows then. That the workers have
+/// agreed to stop is no failure, and disturbs nobody.
 fn run_worker<R, E>(
     mesh: &Mesh,
     process: &Arc<Process>,
     index: usize,
     program: &impl Fn(&Worker) -> Result<R, E>,
-) -> Option<R>
+) -> Option<Result<R>>
 where
     E: Into<Box<dyn StdError + Send + Sync>>,
 {
@@ -113,19 +192,33 @@ where
     let result = match catch_unwind(AssertUnwindSafe(|| program(&worker))) {
         Ok(Ok(result)) => {
             worker.seat.drain();
-            Some(result)
+            Some(Ok(result))
         }
-        Ok(Err(error)) => {
-            process.roster.fail(returned(index, error.into()));
-            None
-        }
+        Ok(Err(error)) => ended(process, index, error.into()).map(Err),
         Err(payload) => {
             process.roster.fail(error_of(index, payload, watch.site()));
             None
         }
     };
     process.roster.finish(index, worker.calls());
+    if let Some(link) = process.link() {
+        link.leave();
+    }
     result
+}
+
+/// What a worker's error is: the end that all have agreed on, or the failure of the run.
+fn ended(process: &Process, worker: usize, error: Box<dyn StdError + Send + Sync>) -> Option<Error> {
+    match error.downcast::<Error>() {
+        Ok(stopped) if stopped.kind() == ErrorKind::Stopped => Some(*stopped),
+        Ok(error) => fail(process, worker, error),
+        Err(error) => fail(process, worker, error),
+    }
+}
+
+fn fail(process: &Process, worker: usize, error: Box<dyn StdError + Send + Sync>) -> Option<Error> {
+    process.roster.fail(returned(worker, error));
+    None
 }
 
 /// The error that a worker's own error is to the run.

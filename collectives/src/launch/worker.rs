@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::builder::Mesh;
+use super::signals::Signals;
 use crate::buffer::Pool;
 use crate::collective::Member;
 use crate::collective::pending::Seat;
@@ -52,6 +53,11 @@ impl Process {
         let rank = link.as_ref().map_or(0, |link| link.rank());
         let roster = Arc::new(Roster::new(mesh.shape(), spins, link.clone(), run));
         Self { rank, roster, link, run, hubs: Mutex::default() }
+    }
+
+    /// What connects this rank to the others.
+    pub(super) fn link(&self) -> Option<&Arc<dyn Link>> {
+        self.link.as_ref()
     }
 
     fn hub(&self, axes: AxisSet, workers: Vec<usize>) -> Arc<Hub> {
@@ -198,6 +204,26 @@ impl Worker {
     /// This worker's buffers.
     pub fn pool(&self) -> &Pool {
         &self.seat.pool
+    }
+
+    /// Listens to the signals that ask the process to end, which from now on the program deals with.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn signals(&self) -> std::io::Result<Signals> {
+        let signals = Signals::listen()?;
+        self.process.roster.hear_signals();
+        Ok(signals)
+    }
+
+    /// Notes the step that the program is in: if the run fails, its report says so.
+    pub fn note_step(&self, step: u64) {
+        self.process.roster.note_step(self.index, step);
+    }
+
+    /// Whether reductions may take any order that is fast, and so may give other bits on other meshes.
+    pub fn is_fast(&self) -> bool {
+        self.mesh.is_fast()
     }
 
     /// How long a collective waits for its members.

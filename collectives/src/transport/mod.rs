@@ -6,6 +6,7 @@
 
 pub(crate) mod channels;
 pub(crate) mod hybrid;
+pub mod simulation;
 pub(crate) mod threads;
 
 #[cfg(feature = "mpi")]
@@ -13,6 +14,7 @@ pub mod mpi;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use smallvec::SmallVec;
 
@@ -75,6 +77,10 @@ pub type Message = (Vec<u8>, Vec<Buffer>);
 /// The tag of what ranks tell each other about a run. They listen for it without waiting: a rank that has left
 /// owes nobody a letter, while waiting for any other message of its is an error.
 pub const LETTERS: u64 = u64::MAX;
+/// The tag of what ranks compare before the first run.
+pub(crate) const AGREEMENT: u64 = u64::MAX - 1;
+/// The tag of what ranks tell each other about their processes.
+pub(crate) const PLACES: u64 = u64::MAX - 2;
 
 /// Point-to-point messages among ranks.
 ///
@@ -98,6 +104,14 @@ pub trait Link: Send + Sync {
     /// Tells every other rank that this one has failed, as well as it can; over MPI it prints the cause and
     /// ends all processes.
     fn abort(&self, cause: &Error);
+
+    /// The time by which deadlines go: that of the clock, except in a simulation.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// This rank's program has ended, and the link is not used any more in this run.
+    fn leave(&self) {}
 }
 
 /// Rounds that every call may use.

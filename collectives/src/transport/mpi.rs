@@ -248,7 +248,7 @@ impl Mpi {
 
     fn end_everyone(&self, cause: &Error) -> ! {
         if !self.is_somebody_elses(cause) {
-            eprintln!("axisgrad: rank {} of {} ends the run: {cause}", self.rank, self.ranks);
+            eprintln!("axisgrad: rank {} of {} ends the run: {cause:?}", self.rank, self.ranks);
             thread::sleep(FORWARDING);
         } else {
             // The peer has printed its cause and is ending us; should it die before it can, we do.
