@@ -1,5 +1,9 @@
 //! Checking ops: derivatives against differences, and lanes against a loop.
 
+mod finite;
+
+pub use finite::{first_non_finite, is_finite};
+
 use crate::array::Array;
 use crate::dtype::{DType, dispatch};
 use crate::function::{ArgList, Arguments, Function};

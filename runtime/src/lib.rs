@@ -13,6 +13,7 @@ pub mod dtype;
 pub mod error;
 pub mod function;
 pub mod grad;
+pub mod io;
 pub mod nn;
 pub mod op;
 pub mod ops;

@@ -5,12 +5,14 @@
 
 mod containers;
 mod path;
+mod saved;
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write;
 use std::hash::Hasher;
 
 pub use path::Path;
+pub use saved::{Plain, Saved};
 
 use crate::tensor::Tensor;
 

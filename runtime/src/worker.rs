@@ -56,7 +56,10 @@ impl Bind for Worker {
             violation("axis", &rule, &[], Location::caller());
         };
         let group = self.group(&[name]).unwrap_or_else(|error| interrupt(error));
-        let block = block_of(size, self.block() as usize);
+        let block = match self.is_fast() {
+            true => size.div_ceil(group.size()).max(1),
+            false => block_of(size, self.block() as usize),
+        };
         let lanes = share(size as u64, block as u64, group.size(), group.index());
         Axis::on_mesh(number, group, size, lanes.start as usize..lanes.end as usize, block)
     }

@@ -2,4 +2,4 @@
 
 mod batches;
 
-pub use batches::Batches;
+pub use batches::{Batches, Epochs};

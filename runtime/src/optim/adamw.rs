@@ -4,6 +4,7 @@ use std::panic::Location;
 
 use super::check::gradient_fits;
 use crate::Tree;
+use crate::tree::Saved;
 
 /// The settings of AdamW (Loshchilov and Hutter, *Decoupled weight decay regularization*, 2019).
 #[derive(Clone, Copy, Debug)]
@@ -36,15 +37,16 @@ impl AdamW {
     /// The state for training `model`: both moments zero.
     pub fn init<M: Tree>(self, model: &M) -> AdamWState<M> {
         let zeros = model.map_leaves(|leaf| leaf.zeros_like());
-        AdamWState { settings: self, steps: 0, mean: zeros.clone(), square: zeros }
+        AdamWState { settings: self, steps: Saved(0), mean: zeros.clone(), square: zeros }
     }
 }
 
 /// AdamW at work: the settings, and the moments of the gradients so far.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Tree)]
 pub struct AdamWState<M> {
+    #[tree(skip)]
     settings: AdamW,
-    steps: i32,
+    steps: Saved<i32>,
     mean: M,
     square: M,
 }
@@ -57,14 +59,14 @@ impl<M: Tree> AdamWState<M> {
     #[track_caller]
     pub fn update(&mut self, model: &mut M, gradient: &M) {
         gradient_fits("adamw", model, gradient, Location::caller());
-        self.steps += 1;
+        *self.steps += 1;
         let AdamW { rate, beta1, beta2, epsilon, decay } = self.settings;
         self.mean = self.mean.zip_leaves(gradient, |_, mean, g| mean * beta1 + g * (1.0 - beta1));
         self.square =
             self.square.zip_leaves(gradient, |_, square, g| square * beta2 + (g * g) * (1.0 - beta2));
         // The moments start at zero; dividing by what they have seen so far takes the bias out.
-        let mean_scale = 1.0 / (1.0 - beta1.powi(self.steps));
-        let square_scale = 1.0 / (1.0 - beta2.powi(self.steps));
+        let mean_scale = 1.0 / (1.0 - beta1.powi(*self.steps));
+        let square_scale = 1.0 / (1.0 - beta2.powi(*self.steps));
         let step = self.mean.zip_leaves(&self.square, |_, mean, square| {
             mean * mean_scale / ((square * square_scale).sqrt() + epsilon)
         });

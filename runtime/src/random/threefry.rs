@@ -16,7 +16,8 @@ pub use distributions::{
 };
 pub use gamma::{gamma, log_gamma};
 
-use crate::tree::{Path, Tree};
+use crate::array::Array;
+use crate::tree::{Path, Plain, Tree};
 
 /// The seed of one stream of random numbers. A key is used once: derive new ones with [`Key::split`] and
 /// [`Key::fold_in`] for everything else.
@@ -58,12 +59,25 @@ impl Key {
     }
 }
 
-/// A key has no leaves: it is carried along unchanged, as plain data.
+/// A key has no leaves: it is carried along unchanged, as plain data. One that changes during a run is
+/// [`Saved`](crate::tree::Saved).
 impl Tree for Key {
     fn visit(&self, _: &Path<'_>, _: &mut dyn FnMut(&Path<'_>, &crate::Tensor)) {}
 
     fn map(&self, _: &Path<'_>, _: &mut dyn FnMut(&Path<'_>, &crate::Tensor) -> crate::Tensor) -> Self {
         *self
+    }
+}
+
+/// Two numbers, `i64[2]`: its words.
+impl Plain for Key {
+    fn to_array(&self) -> Array {
+        Array::from_vec(self.0.map(i64::from).to_vec(), [2])
+    }
+
+    fn from_array(array: &Array) -> Self {
+        let words = array.to_vec::<i64>();
+        Self([words[0] as u32, words[1] as u32])
     }
 }
 

@@ -1,0 +1,3 @@
+//! Files: checkpoints, from which a run goes on anywhere. Written against the public interface only.
+
+pub mod checkpoint;
