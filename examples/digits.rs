@@ -4,13 +4,16 @@
 //!     cargo run --release --example digits
 //!     scripts/mpirun -n 2 --example digits -- --threads 2
 
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Instant;
 
-use axisgrad::data::Batches;
+use axisgrad::data::{Batches, Epochs};
+use axisgrad::io::checkpoint::{RunArgs, exit_code};
 use axisgrad::nn::Linear;
-use axisgrad::optim::adamw;
+use axisgrad::optim::{AdamWState, adamw};
 use axisgrad::prelude::*;
-use axisgrad::report::{self, Progress};
+use axisgrad::report::{self, Curve, Progress};
 use axisgrad_examples::digits::{self, CLASSES, Digits, PIXELS};
 use clap::Parser;
 
@@ -29,6 +32,11 @@ struct Args {
     /// Seed of the initial model and of the order of the examples
     #[arg(long, default_value_t = 0)]
     seed: i64,
+    /// File for the loss after each step, a line `step,loss`
+    #[arg(long, value_name = "FILE")]
+    curve: Option<PathBuf>,
+    #[command(flatten)]
+    run: RunArgs,
     #[command(flatten)]
     mesh: MeshArgs,
 }
@@ -55,6 +63,24 @@ impl Mlp {
     }
 }
 
+/// All that changes in a step, and so all that a checkpoint holds.
+#[derive(Clone, Tree)]
+struct State {
+    model: Mlp,
+    optimizer: AdamWState<Mlp>,
+    batches: Epochs<(Tensor, Tensor)>,
+}
+
+impl State {
+    fn init(w: &Worker, args: &Args) -> Self {
+        let key = w.key(args.seed);
+        let model = Mlp::init(key);
+        let optimizer = adamw(args.lr).init(&model);
+        let batches = Batches::of(&tensors(digits::train()), args.batch_size).shuffled(key.fold_in(1));
+        Self { model, optimizer, batches: batches.epochs(args.epochs) }
+    }
+}
+
 /// The loss of one example.
 fn loss(model: &Mlp, x: &Tensor, label: &Tensor) -> Tensor {
     cross_entropy(&model.logits(x), label)
@@ -77,11 +103,14 @@ fn tensors(digits: Digits) -> (Tensor, Tensor) {
     (Array::from_vec(digits.images, [count, PIXELS]).into(), Array::from_vec(digits.labels, [count]).into())
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    exit_code(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> Result<()> {
     report::log_to_stderr();
     let started = Instant::now();
-    let summary = args.mesh.mesh(["batch"])?.run(|w| train(w, &args, started))?;
+    let summary = args.mesh.mesh(["batch"])?.run(|w| train(w, args, started))?;
     if let Some(summary) = summary {
         println!("{summary}");
     }
@@ -90,23 +119,26 @@ fn main() -> Result<()> {
 
 /// Trains, and sums up on the first worker.
 fn train(w: &Worker, args: &Args, started: Instant) -> Result<Option<serde_json::Value>> {
-    let mut model = Mlp::init(w.key(args.seed));
-    let mut optimizer = adamw(args.lr).init(&model);
-    let batches =
-        Batches::of(&tensors(digits::train()), args.batch_size).shuffled(w.key(args.seed).fold_in(1));
-    let steps = args.epochs * batches.len();
-    let mut progress = Progress::new("digits", steps, w.is_root());
-    let mut train_loss = f64::NAN;
-    for (step, (x, label)) in batches.epochs(args.epochs).enumerate() {
-        let _step = report::step(step);
+    let (mut run, mut state) = args.run.open(w, State::init(w, args))?;
+    let mut progress = Progress::new("digits", state.batches.len(), w.is_root());
+    let mut curve = Curve::append(args.curve.as_deref().filter(|_| w.is_root()))?;
+    let mut train_loss = None;
+    while let Some((x, label)) = state.batches.next() {
+        let _step = report::step(run.steps() as usize);
         let (x, label) = (w.unstack(&x, "batch"), w.unstack(&label, "batch"));
-        let (loss, gradient) = value_and_grad(mean_loss).reduce_axes(["batch"]).at((&model, &x, &label));
-        optimizer.update(&mut model, &gradient);
-        train_loss = f64::from(loss.item::<f32>());
-        progress.step(|| format!("loss {train_loss:.4}"));
+        let step = value_and_grad(mean_loss).reduce_axes(["batch"]);
+        if let Some((loss, gradient)) = run.finite(&step, (&state.model, &x, &label))? {
+            state.optimizer.update(&mut state.model, &gradient);
+            train_loss = Some(loss.item::<f32>());
+            curve.point(run.steps() + 1, f64::from(loss.item::<f32>()))?;
+        }
+        progress.step(|| format!("loss {:.4}", train_loss.unwrap_or(f32::NAN)));
+        run.step(&state)?;
     }
     progress.finish();
-    let test_accuracy = accuracy(w, &model, &tensors(digits::test()));
+    let steps = run.steps();
+    run.finish(&state)?;
+    let test_accuracy = accuracy(w, &state.model, &tensors(digits::test()));
     Ok(w.is_root().then(|| {
         serde_json::json!({
             "example": "digits",
@@ -116,7 +148,7 @@ fn train(w: &Worker, args: &Args, started: Instant) -> Result<Option<serde_json:
             "steps": steps,
             "train_loss": train_loss,
             "test_accuracy": test_accuracy,
-            "params_hash": report::hash(&model),
+            "params_hash": report::hash(&state.model),
             "seconds": started.elapsed().as_secs_f64(),
         })
     }))

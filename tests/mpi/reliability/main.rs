@@ -1,0 +1,141 @@
+//! The failure budget: every promise of `docs/reliability.md`, tried so many times, with the worst that was seen.
+//!
+//!     cargo test --release -p axisgrad-tests-mpi --features mpi --test reliability -- [--long] [--seed N] [ROW...]
+//!
+//! Prints one line for each row, the table, and last `N passed, N failed` (rows).
+
+mod collectives;
+mod price;
+mod processes;
+mod random;
+mod saves;
+mod simulations;
+mod trainings;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use random::Random;
+
+/// What a row has shown.
+pub struct Outcome {
+    /// How often the property was tried.
+    pub tried: usize,
+    /// The worst that was seen, in words.
+    pub worst: String,
+    /// What went against the promise.
+    pub wrong: Vec<String>,
+}
+
+/// How much to try, and with which random numbers.
+pub struct Budget {
+    pub long: bool,
+    pub random: Random,
+}
+
+impl Budget {
+    /// How often, in a quick run and in a long one.
+    pub fn times(&self, quick: usize, long: usize) -> usize {
+        if self.long { long } else { quick }
+    }
+}
+
+struct Row {
+    name: &'static str,
+    property: &'static str,
+    passes: &'static str,
+    run: fn(&mut Budget) -> Outcome,
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        name: "kill",
+        property: "SIGKILL at a random point, 2-4 ranks; resumed on another number of workers",
+        passes: "all down <= 2 s, rank, step, operation and line named, nothing left; the same bits",
+        run: trainings::kill_and_resume,
+    },
+    Row {
+        name: "faults",
+        property: "panic, error, non-finite on one worker",
+        passes: "all down <= 0.5 s at p99; the first cause reported once",
+        run: trainings::faults,
+    },
+    Row {
+        name: "stall",
+        property: "stalled worker, deadline 3 s",
+        passes: "fails by deadline + 1 s, names it and its last call",
+        run: trainings::stalls,
+    },
+    Row {
+        name: "programs",
+        property: "random collective programs against the oracle",
+        passes: "bit-equal, no hang",
+        run: collectives::programs,
+    },
+    Row {
+        name: "mismatches",
+        property: "injected mismatches",
+        passes: "all reported with both calls and lines, no wrong number",
+        run: collectives::mismatches,
+    },
+    Row {
+        name: "layouts",
+        property: "layouts over 1-8 workers",
+        passes: "one hash of the model after every step",
+        run: trainings::layouts,
+    },
+    Row { name: "reshard", property: "saved on a, loaded on b", passes: "bit-exact", run: saves::reshard },
+    Row {
+        name: "torn",
+        property: "SIGKILL during a save",
+        passes: "the last whole checkpoint loads, and the run ends with the same bits",
+        run: trainings::kill_in_save,
+    },
+    Row {
+        name: "damage",
+        property: "bit flips and truncations",
+        passes: "detected or irrelevant, no panic",
+        run: saves::damage,
+    },
+    Row {
+        name: "simulation",
+        property: "simulated schedules with delays, reordering and crashes",
+        passes: "right results or a named failure, in time; a seed replays exactly",
+        run: simulations::seeds,
+    },
+    Row {
+        name: "price",
+        property: "price of the safety that is always on",
+        passes: "< 3 % of a step of digits",
+        run: price::step,
+    },
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let seed = args.iter().position(|arg| arg == "--seed").and_then(|at| args.get(at + 1)?.parse().ok());
+    let seed = seed.unwrap_or_else(|| std::process::id().into());
+    println!("seed {seed}");
+    let long = args.iter().any(|arg| arg == "--long");
+    let chosen = |row: &&Row| {
+        let names: Vec<&String> =
+            args.iter().filter(|arg| ROWS.iter().any(|row| row.name == **arg)).collect();
+        names.is_empty() || names.iter().any(|name| **name == row.name)
+    };
+    let mut table = Vec::new();
+    let mut failed = 0;
+    let rows: Vec<&Row> = ROWS.iter().filter(chosen).collect();
+    for row in &rows {
+        let start = Instant::now();
+        let Outcome { tried, worst, wrong } = (row.run)(&mut Budget { long, random: Random::new(seed) });
+        let verdict = if wrong.is_empty() { "ok".into() } else { format!("{} WRONG", wrong.len()) };
+        println!("{}: {tried} tried, {verdict}; {worst}; {:.0} s", row.name, start.elapsed().as_secs_f64());
+        wrong.iter().take(3).for_each(|wrong| println!("   {wrong}"));
+        failed += usize::from(!wrong.is_empty());
+        table.push(format!("| {} | {tried} | {} | {worst} | {verdict} |", row.property, row.passes));
+    }
+    println!("\n| property | tried | passes when | seen | |\n|---|---|---|---|---|");
+    table.iter().for_each(|line| println!("{line}"));
+    println!("{} passed, {failed} failed", rows.len() - failed);
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

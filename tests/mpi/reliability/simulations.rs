@@ -1,0 +1,61 @@
+//! The row about simulated schedules.
+
+use std::time::{Duration, Instant};
+
+use axisgrad_collectives::transport::simulation::Simulation;
+use axisgrad_collectives::{Error, ErrorKind, Mesh, Worker};
+
+use crate::collectives::{make, program};
+use crate::random::Random;
+use crate::{Budget, Outcome};
+
+/// The run of a seed: what it ends with, its trace, and what should have come of it.
+fn run(seed: u64) -> (Result<(), Error>, u64, bool) {
+    let mut random = Random::new(seed);
+    let ranks = 2 + random.below(4);
+    let program = program(&mut random);
+    let mut simulation = Simulation::new(seed).latest(random.of(&[0, 3, 20, 60]));
+    let crashes = random.below(4) == 0;
+    if crashes {
+        simulation = simulation.crash(random.below(ranks), random.below(200) as u64);
+    }
+    let mesh = Mesh::builder().axes(["batch", "model"]).timeout(Duration::from_millis(1500));
+    let mesh = mesh.simulation(&simulation, ranks).build().expect("a mesh");
+    let run = |w: &Worker| program.iter().enumerate().try_for_each(|(i, &step)| make(w, seed, i, step));
+    (mesh.run(run), simulation.trace(), crashes)
+}
+
+pub fn seeds(budget: &mut Budget) -> Outcome {
+    let (mut wrong, mut tried, mut failed, mut slowest) = (Vec::new(), 0, 0, 0f64);
+    let start = Instant::now();
+    // The quick run counts seeds, the long one time.
+    let more = |tried: usize, long: bool| {
+        if long { start.elapsed() < Duration::from_secs(20 * 60) } else { tried < 2000 }
+    };
+    while more(tried, budget.long) {
+        let seed = budget.random.bits();
+        let began = Instant::now();
+        let (result, trace, crashes) = run(seed);
+        slowest = slowest.max(began.elapsed().as_secs_f64());
+        tried += 1;
+        match &result {
+            Err(error) if crashes && matches!(error.kind(), ErrorKind::Peer | ErrorKind::Timeout) => {
+                failed += 1
+            }
+            Err(error) => wrong.push(format!("seed {seed}: {error}")),
+            Ok(()) => {}
+        }
+        // Every tenth is run again: it must be the same run.
+        if tried % 10 == 0 {
+            let (again, trace_again, _) = run(seed);
+            let text = |result: Result<(), Error>| result.map_err(|error| error.to_string());
+            if (text(again), trace_again) != (text(result), trace) {
+                wrong.push(format!("seed {seed} is not the same run again"));
+            }
+        }
+    }
+    let worst = format!(
+        "{failed} ended by a crash, all others right; {slowest:.2} s at most for one; every tenth replayed alike"
+    );
+    Outcome { tried, worst, wrong }
+}
