@@ -188,6 +188,7 @@ pub trait Scalar: Element + Default {
     fn times(self, other: Self) -> Self;
 
     /// The value nearest to `value`, as [`from_wide`](Self::from_wide) does it.
+    #[inline]
     fn from_f64(value: f64) -> Self {
         Self::from_wide(Wide::Inexact(Complex::new(value, 0.0)))
     }

@@ -8,6 +8,7 @@ mod construct;
 mod display;
 pub(crate) mod erf_inv;
 pub mod kernels;
+pub(crate) mod math;
 mod matrix;
 pub(crate) mod number;
 pub(crate) mod special;

@@ -2,6 +2,7 @@
 
 use num_complex::Complex;
 
+use super::math;
 use crate::dtype::Scalar;
 
 /// A number: integers wrap, as in two's complement.
@@ -56,10 +57,19 @@ pub trait Inexact: Number {
 
     /// *x^y*.
     fn to_the(self, exponent: Self) -> Self;
+
+    /// *e^x*.
+    fn exponential(self) -> Self;
+
+    /// The natural logarithm.
+    fn logarithm(self) -> Self;
+
+    /// The hyperbolic tangent.
+    fn hyperbolic_tangent(self) -> Self;
 }
 
 macro_rules! floats {
-    ($($t:ident),*) => {$(
+    ($($t:ident in $math:ident),*) => {$(
         impl Number for $t {
             type Size = $t;
             #[inline]
@@ -93,17 +103,29 @@ macro_rules! floats {
         }
 
         impl Inexact for $t {
-            #[inline]
+            #[inline(always)]
             fn exp_minus_one(self) -> Self {
-                self.exp_m1()
+                math::$math::expm1(self)
             }
-            #[inline]
+            #[inline(always)]
             fn log_one_plus(self) -> Self {
-                self.ln_1p()
+                math::$math::log1p(self)
             }
             #[inline]
             fn to_the(self, exponent: Self) -> Self {
                 self.powf(exponent)
+            }
+            #[inline(always)]
+            fn exponential(self) -> Self {
+                math::$math::exp(self)
+            }
+            #[inline(always)]
+            fn logarithm(self) -> Self {
+                math::$math::log(self)
+            }
+            #[inline(always)]
+            fn hyperbolic_tangent(self) -> Self {
+                math::$math::tanh(self)
             }
         }
 
@@ -143,10 +165,22 @@ macro_rules! floats {
             fn to_the(self, exponent: Self) -> Self {
                 self.powc(exponent)
             }
+            #[inline]
+            fn exponential(self) -> Self {
+                self.exp()
+            }
+            #[inline]
+            fn logarithm(self) -> Self {
+                self.ln()
+            }
+            #[inline]
+            fn hyperbolic_tangent(self) -> Self {
+                self.tanh()
+            }
         }
     )*};
 }
-floats!(f32, f64);
+floats!(f32 in single, f64 in double);
 
 macro_rules! integers {
     ($($t:ident: $abs:expr, $signum:expr);*) => {$(

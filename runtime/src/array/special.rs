@@ -1,6 +1,9 @@
 //! Functions of real numbers that have no closed form.
 
+use std::f64::consts::FRAC_1_SQRT_2;
+
 use super::erf_inv::erf_inv;
+use super::math;
 use crate::dtype::Real;
 
 /// A float, with special functions.
@@ -10,6 +13,9 @@ pub trait Special: Real {
 
     /// 1 - erf, without cancellation.
     fn erfc(self) -> Self;
+
+    /// Φ, the distribution function of the normal distribution.
+    fn normal_cdf(self) -> Self;
 
     /// The inverse of the error function.
     fn erf_inv(self) -> Self;
@@ -22,11 +28,17 @@ pub trait Special: Real {
 }
 
 impl Special for f32 {
+    #[inline(always)]
     fn erf(self) -> Self {
-        libm::erff(self)
+        math::single::erf(self)
     }
+    #[inline(always)]
     fn erfc(self) -> Self {
-        libm::erfcf(self)
+        math::single::erfc(self)
+    }
+    #[inline(always)]
+    fn normal_cdf(self) -> Self {
+        math::single::normal_cdf(self)
     }
     fn erf_inv(self) -> Self {
         erf_inv(f64::from(self)) as f32
@@ -40,11 +52,15 @@ impl Special for f32 {
 }
 
 impl Special for f64 {
+    #[inline(always)]
     fn erf(self) -> Self {
-        libm::erf(self)
+        math::double::erf(self)
     }
     fn erfc(self) -> Self {
         libm::erfc(self)
+    }
+    fn normal_cdf(self) -> Self {
+        0.5 * libm::erfc(-self * FRAC_1_SQRT_2)
     }
     fn erf_inv(self) -> Self {
         erf_inv(self)

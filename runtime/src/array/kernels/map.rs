@@ -1,6 +1,7 @@
 //! Elementwise functions of one, two and three operands.
 
 use super::nest::{Nest, Row, broadcast_dims};
+use super::vectors::{Loop, widest};
 use crate::array::{Array, threads};
 use crate::dtype::{DType, Scalar, dispatch};
 
@@ -8,37 +9,69 @@ use crate::dtype::{DType, Scalar, dispatch};
 /// that there is one loop for all layouts: there are hundreds of functions, and each loop of each is compiled.
 const CHUNK: usize = 256;
 
+/// A function of one element of each operand, given as a tuple.
+///
+/// Closures are such functions. What is more than a few instructions is better a type with an
+/// `#[inline(always)] fn at`: only what is inlined into a loop is compiled for the widest vectors.
+pub trait Each<X>: Sync {
+    /// What the function gives.
+    type To: Scalar;
+
+    /// Its value.
+    fn at(&self, x: X) -> Self::To;
+}
+
+impl<A, U: Scalar, F: Fn(A) -> U + Sync> Each<(A,)> for F {
+    type To = U;
+    #[inline(always)]
+    fn at(&self, (a,): (A,)) -> U {
+        self(a)
+    }
+}
+
+impl<A, B, U: Scalar, F: Fn(A, B) -> U + Sync> Each<(A, B)> for F {
+    type To = U;
+    #[inline(always)]
+    fn at(&self, (a, b): (A, B)) -> U {
+        self(a, b)
+    }
+}
+
+impl<A, B, C, U: Scalar, F: Fn(A, B, C) -> U + Sync> Each<(A, B, C)> for F {
+    type To = U;
+    #[inline(always)]
+    fn at(&self, (a, b, c): (A, B, C)) -> U {
+        self(a, b, c)
+    }
+}
+
 /// `f` of every element: `T[dims] -> U[dims]`.
 ///
 /// # Panics
 /// If the elements are not of type `T`.
-pub fn map1<T: Scalar, U: Scalar>(a: &Array, f: impl Fn(T) -> U + Sync) -> Array {
-    chunks1(a, &|out, a| out.iter_mut().zip(a).for_each(|(out, &a)| *out = f(a)))
+pub fn map1<T: Scalar, F: Each<(T,)>>(a: &Array, f: F) -> Array {
+    chunks1(a, &|out, a| run(All { out, x: (a,), f: &f }))
 }
 
 /// `f` of every two elements, broadcast: `A[..], B[..] -> U[..]`.
 ///
 /// # Panics
 /// If the elements are not of types `A` and `B`, or the dims do not broadcast.
-pub fn map2<A: Scalar, B: Scalar, U: Scalar>(a: &Array, b: &Array, f: impl Fn(A, B) -> U + Sync) -> Array {
-    chunks2(a, b, &|out, a, b| out.iter_mut().zip(a).zip(b).for_each(|((out, &a), &b)| *out = f(a, b)))
+pub fn map2<A: Scalar, B: Scalar, F: Each<(A, B)>>(a: &Array, b: &Array, f: F) -> Array {
+    chunks2(a, b, &|out, a, b| run(All { out, x: (a, b), f: &f }))
 }
 
 /// `f` of every three elements, broadcast: `A[..], B[..], C[..] -> U[..]`.
 ///
 /// # Panics
 /// If the elements are not of types `A`, `B` and `C`, or the dims do not broadcast.
-pub fn map3<A: Scalar, B: Scalar, C: Scalar, U: Scalar>(
+pub fn map3<A: Scalar, B: Scalar, C: Scalar, F: Each<(A, B, C)>>(
     a: &Array,
     b: &Array,
     c: &Array,
-    f: impl Fn(A, B, C) -> U + Sync,
+    f: F,
 ) -> Array {
-    chunks3(a, b, c, &|out, a, b, c| {
-        for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
-            *out = f(a, b, c);
-        }
-    })
+    chunks3(a, b, c, &|out, a, b, c| run(All { out, x: (a, b, c), f: &f }))
 }
 
 /// What `body` writes for the elements of each run of at most [`CHUNK`]. Compiled once for a type, not for a function.
@@ -98,7 +131,7 @@ pub(crate) fn chunks3<A: Scalar, B: Scalar, C: Scalar, U: Scalar>(
 
 /// The same elements in row-major order in new memory: `T[dims] -> T[dims]`.
 pub fn copy(a: &Array) -> Array {
-    dispatch!(a.dtype(), T => map1::<T, T>(a, |x| x))
+    dispatch!(a.dtype(), T => map1(a, |x: T| x))
 }
 
 /// Every element as the nearest value of another type; see [`Scalar::from_wide`] for what is nearest.
@@ -109,7 +142,52 @@ pub fn cast(a: &Array, to: DType) -> Array {
     if a.dtype() == to {
         return a.clone();
     }
-    dispatch!(a.dtype(), T => dispatch!(to, U => map1::<T, U>(a, |x| U::from_wide(x.wide()))))
+    dispatch!(a.dtype(), T => dispatch!(to, U => map1(a, |x: T| U::from_wide(x.wide()))))
+}
+
+/// `f` of all elements of as many slices as it has operands.
+struct All<'a, X, U, F> {
+    out: &'a mut [U],
+    x: X,
+    f: &'a F,
+}
+
+impl<A: Scalar, F: Each<(A,)>> Loop for All<'_, (&[A],), F::To, F> {
+    type Result = ();
+    #[inline(always)]
+    fn run(self) {
+        for (out, &a) in self.out.iter_mut().zip(self.x.0) {
+            *out = self.f.at((a,));
+        }
+    }
+}
+
+impl<A: Scalar, B: Scalar, F: Each<(A, B)>> Loop for All<'_, (&[A], &[B]), F::To, F> {
+    type Result = ();
+    #[inline(always)]
+    fn run(self) {
+        for ((out, &a), &b) in self.out.iter_mut().zip(self.x.0).zip(self.x.1) {
+            *out = self.f.at((a, b));
+        }
+    }
+}
+
+impl<A: Scalar, B: Scalar, C: Scalar, F: Each<(A, B, C)>> Loop for All<'_, (&[A], &[B], &[C]), F::To, F> {
+    type Result = ();
+    #[inline(always)]
+    fn run(self) {
+        for (((out, &a), &b), &c) in self.out.iter_mut().zip(self.x.0).zip(self.x.1).zip(self.x.2) {
+            *out = self.f.at((a, b, c));
+        }
+    }
+}
+
+/// Runs the loop: for floats there is one for each width of vectors.
+fn run<'a, X, U: Scalar, F>(body: All<'a, X, U, F>)
+where
+    All<'a, X, U, F>: Loop<Result = ()>,
+{
+    if const { U::DTYPE.is_float() } { widest(body) } else { body.run() }
 }
 
 /// New memory of dims `dims`, each inner loop written by `body` from where the operands lie; a `Hold` is its to use

@@ -20,6 +20,7 @@ mod reduce;
 mod rows;
 mod softmax;
 mod tree_product;
+pub(crate) mod vectors;
 
 pub use dot::{DotDims, dot};
 pub use dot_lanes::{LaneBlocks, dot_block_partials, dot_tree_partials};
@@ -30,7 +31,7 @@ pub use linalg::{
     Triangle, cholesky, cofactors, determinant, eigenvalues, eigenvectors, inverse, sign_and_log, solve,
     triangular_solve,
 };
-pub use map::{cast, copy, map1, map2, map3};
+pub use map::{Each, cast, copy, map1, map2, map3};
 pub use normalize::Normalize;
 pub use reduce::{all, any, max, min, prod, reduce, sum};
 pub use rows::{RowDims, add_rows, missing, take_rows};

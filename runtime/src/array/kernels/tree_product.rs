@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use super::gemm::{DEPTH, Matrix};
+use super::vectors::{Vectors, vectors};
 use crate::dtype::Real;
 
 /// Columns that are packed at a time where rows become columns: they stay in the first-level cache.
@@ -43,25 +44,6 @@ pub(super) fn one_by_one(columns: Vec<Range<usize>>) -> Vec<Step> {
 /// machine: `gemm` treats very short sums otherwise and splits long ones.
 pub(super) fn is_exact(blocks: &[Range<usize>]) -> bool {
     vectors().is_some() && blocks.iter().all(|columns| (3..=DEPTH).contains(&columns.len()))
-}
-
-/// The vectors of this machine, if it has a fused multiply-add for them.
-#[derive(Clone, Copy)]
-enum Vectors {
-    Bytes32,
-    Bytes64,
-}
-
-#[cfg(target_arch = "x86_64")]
-fn vectors() -> Option<Vectors> {
-    use std::arch::is_x86_feature_detected as has;
-    let fused = has!("avx2") && has!("fma");
-    fused.then(|| if has!("avx512f") && has!("avx512vl") { Vectors::Bytes64 } else { Vectors::Bytes32 })
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn vectors() -> Option<Vectors> {
-    None
 }
 
 /// For each result the value of its steps, of `lhs × rhsᵀ`.

@@ -5,6 +5,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use super::{elementwise, exp, minimum, sigmoid_pull, square, tanh_pull, where_positive};
 use crate::array::number::Inexact;
 use crate::array::special::Special;
+use crate::dtype::Real;
 use crate::ops::where_;
 use crate::tensor::Tensor;
 
@@ -15,7 +16,7 @@ const CUBIC: f64 = 0.044_715;
 
 elementwise! {
     /// The hyperbolic tangent.
-    pub tanh: Tanh [inexact -> same] (x) = x.tanh(); |ct, y| [tanh_pull(ct, y)]
+    pub tanh: Tanh [inexact -> same] (x) = x.hyperbolic_tangent(); |ct, y| [tanh_pull(ct, y)]
 
     /// The logistic function 1/(1 + *e⁻ˣ*).
     pub sigmoid: Sigmoid [float -> same] (x) = logistic(x); |ct, y| [sigmoid_pull(ct, y)]
@@ -48,10 +49,10 @@ elementwise! {
     pub log_sigmoid: LogSigmoid [float -> same] (x) = -log_one_plus_exp(-x); |ct, y| [ct * sigmoid(&-x)]
 
     /// GELU, *x* Φ(*x*), in its tanh form: ½*x*(1 + tanh(√(2/π)(*x* + 0.044715*x³*))).
-    pub gelu: Gelu [float -> same] (x) = 0.5 * x * (1.0 + gelu_angle(x).0.tanh()); |ct, y| [gelu_pull(ct, x)]
+    pub gelu: Gelu [float -> same] (x) = x * logistic(gelu_angle(x).0); |ct, y| [gelu_pull(ct, x)]
 
     /// GELU as it is defined, *x* Φ(*x*), with the distribution function Φ of the normal distribution.
-    pub gelu_exact: GeluExact [float -> same] (x) = x * normal_cdf(x); |ct, y| [gelu_exact_pull(ct, x)]
+    pub gelu_exact: GeluExact [float -> same] (x) = x * x.normal_cdf(); |ct, y| [gelu_exact_pull(ct, x)]
 
     /// *ct* silu′(*x*).
     part silu_pull: SiluPull [float -> same] (ct, x) = {
@@ -62,44 +63,38 @@ elementwise! {
     /// *ct* gelu′(*x*).
     part gelu_pull: GeluPull [float -> same] (ct, x) = {
         let (angle, slope) = gelu_angle(x);
-        let t = angle.tanh();
-        ct * 0.5 * ((1.0 + t) + x * (1.0 - t * t) * slope)
+        let s = logistic(angle);
+        ct * s * (1.0 + x * (1.0 - s) * slope)
     }; |bar, y| [gelu_pull(bar, x), bar * ct * gelu_curvature(x)]
 
     /// *ct* gelu_exact′(*x*).
-    part gelu_exact_pull: GeluExactPull [float -> same] (ct, x) = ct * (normal_cdf(x) + x * normal_pdf(x));
+    part gelu_exact_pull: GeluExactPull [float -> same] (ct, x) = ct * (x.normal_cdf() + x * normal_pdf(x));
         |bar, y| [gelu_exact_pull(bar, x), bar * ct * gelu_exact_curvature(x)]
 }
 
-#[inline]
-fn logistic<T: num_traits::Float>(x: T) -> T {
-    T::one() / (T::one() + (-x).exp())
+/// Of the smaller exponential, so that neither end overflows.
+#[inline(always)]
+fn logistic<T: Real + Inexact>(x: T) -> T {
+    let exp = (-x.abs()).exponential();
+    (if x < T::ZERO { exp } else { T::ONE }) / (T::ONE + exp)
 }
 
-#[inline]
-fn log_one_plus_exp<T: num_traits::Float>(x: T) -> T {
-    x.max(T::zero()) + (-x.abs()).exp().ln_1p()
+#[inline(always)]
+fn log_one_plus_exp<T: Real + Inexact>(x: T) -> T {
+    x.max(T::ZERO) + (-x.abs()).exponential().log_one_plus()
 }
 
-/// What the tanh form of GELU takes the tanh of, and its derivative.
-#[inline]
-fn gelu_angle<T: num_traits::Float>(x: T) -> (T, T) {
-    let constant = |value| T::from(value).expect("a float");
-    let (scale, cubic) = (constant(SQRT_2_OVER_PI), constant(CUBIC));
+/// Twice what the tanh form of GELU takes the tanh of, and its derivative: ½(1 + tanh *u*) is sigmoid(2*u*).
+#[inline(always)]
+fn gelu_angle<T: Real>(x: T) -> (T, T) {
+    let (scale, cubic) = (T::from_f64(2.0 * SQRT_2_OVER_PI), T::from_f64(CUBIC));
     let quadratic = cubic * x * x;
-    (scale * x * (T::one() + quadratic), scale * (T::one() + constant(3.0) * quadratic))
+    (scale * x * (T::ONE + quadratic), scale * (T::ONE + T::from_f64(3.0) * quadratic))
 }
 
-#[inline]
-fn normal_cdf<T: Special>(x: T) -> T {
-    let constant = |value| T::from(value).expect("a float");
-    constant(0.5) * (-x * constant(FRAC_1_SQRT_2)).erfc()
-}
-
-#[inline]
-fn normal_pdf<T: Special>(x: T) -> T {
-    let constant = |value| T::from(value).expect("a float");
-    constant(0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2) * (constant(-0.5) * x * x).exp()
+#[inline(always)]
+fn normal_pdf<T: Real + Inexact>(x: T) -> T {
+    T::from_f64(0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2) * (T::from_f64(-0.5) * x * x).exponential()
 }
 
 /// silu″ = s(1 - s)(2 + *x*(1 - 2s)).

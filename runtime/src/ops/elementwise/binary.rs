@@ -54,11 +54,11 @@ elementwise! {
 
     /// log(*eᵃ* + *eᵇ*), without overflow.
     pub logaddexp: LogAddExp [float -> same] (a, b) =
-        if a == b { a + std::f64::consts::LN_2 as T } else { a.max(b) + (-(a - b).abs()).exp().ln_1p() };
+        if a == b { a + std::f64::consts::LN_2 as T } else { a.max(b) + (-(a - b).abs()).exponential().log_one_plus() };
         |ct, y| [ct * share(a, y), ct * share(b, y)]
 
     /// *a* log *b*, and 0 where *a* is 0.
-    pub xlogy: Xlogy [float -> same] (a, b) = if a == 0.0 && !b.is_nan() { 0.0 } else { a * b.ln() };
+    pub xlogy: Xlogy [float -> same] (a, b) = if a == 0.0 && !b.is_nan() { 0.0 } else { a * b.logarithm() };
         |ct, y| [ct * log(b), ct * a / b]
 }
 

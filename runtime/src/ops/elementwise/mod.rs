@@ -68,8 +68,8 @@ macro_rules! elementwise {
                 inputs: &[$crate::array::Array],
                 _: &$crate::types::AxisSet,
             ) -> $crate::array::Array {
-                $(let Self { $($field),+ } = *self;)?
-                $crate::ops::elementwise::elementwise!(@eval inputs $class ($($x),+) $value)
+                $crate::ops::elementwise::elementwise!(
+                    @eval self inputs $class -> $result { $($($field: $type),+)? } ($($x),+) $value)
             }
 
             #[allow(unused_variables, unused_mut)]
@@ -141,24 +141,49 @@ macro_rules! elementwise {
         }
     };
 
-    (@eval $inputs:ident bool ($($x:ident),+) $value:expr) => {{
+    (@eval $op:ident $inputs:ident bool -> $result:ident $fields:tt ($($x:ident),+) $value:expr) => {{
         type T = bool;
-        $crate::ops::elementwise::elementwise!(@map $inputs ($($x),+) $value)
+        $crate::ops::elementwise::elementwise!(@map $op $inputs $result $fields ($($x),+) $value)
     }};
-    (@eval $inputs:ident $class:ident ($($x:ident),+) $value:expr) => {
+    (@eval $op:ident $inputs:ident $class:ident -> $result:ident $fields:tt ($($x:ident),+) $value:expr) => {
         $crate::dtype::dispatch!(($inputs[0].dtype()) in [$class], T => {
-            $crate::ops::elementwise::elementwise!(@map $inputs ($($x),+) $value)
+            $crate::ops::elementwise::elementwise!(@map $op $inputs $result $fields ($($x),+) $value)
         })
     };
-    (@map $inputs:ident ($a:ident) $value:expr) => {
-        $crate::array::kernels::map1(&$inputs[0], |$a: T| $value)
+    // A type rather than a closure, since only a method can be made to be inlined into the loop.
+    (@map $op:ident $inputs:ident $result:ident { $($field:ident: $type:ty),* } ($($x:ident),+) $value:expr) => {{
+        #[derive(Clone, Copy)]
+        struct Value {
+            $($field: $type),*
+        }
+
+        impl $crate::array::kernels::Each<($($crate::ops::elementwise::elementwise!(@one $x T),)+)> for Value {
+            type To = $crate::ops::elementwise::elementwise!(@to $result);
+            #[inline(always)]
+            fn at(&self, ($($x,)+): ($($crate::ops::elementwise::elementwise!(@one $x T),)+)) -> Self::To {
+                let Self { $($field),* } = *self;
+                $value
+            }
+        }
+
+        let value = Value { $($field: $op.$field),* };
+        $crate::ops::elementwise::elementwise!(@call $inputs value ($($x),+))
+    }};
+    (@one $x:ident $type:ident) => { $type };
+    (@call $inputs:ident $value:ident ($a:ident)) => {
+        $crate::array::kernels::map1::<T, _>(&$inputs[0], $value)
     };
-    (@map $inputs:ident ($a:ident, $b:ident) $value:expr) => {
-        $crate::array::kernels::map2(&$inputs[0], &$inputs[1], |$a: T, $b: T| $value)
+    (@call $inputs:ident $value:ident ($a:ident, $b:ident)) => {
+        $crate::array::kernels::map2::<T, T, _>(&$inputs[0], &$inputs[1], $value)
     };
-    (@map $inputs:ident ($a:ident, $b:ident, $c:ident) $value:expr) => {
-        $crate::array::kernels::map3(&$inputs[0], &$inputs[1], &$inputs[2], |$a: T, $b: T, $c: T| $value)
+    (@call $inputs:ident $value:ident ($a:ident, $b:ident, $c:ident)) => {
+        $crate::array::kernels::map3::<T, T, T, _>(&$inputs[0], &$inputs[1], &$inputs[2], $value)
     };
+
+    (@to same) => { T };
+    (@to bool) => { bool };
+    (@to real) => { <T as $crate::array::number::Number>::Size };
+    (@to complex) => { $crate::dtype::Complex<T> };
 
     (@type same) => { "T" };
     (@type bool) => { "bool" };

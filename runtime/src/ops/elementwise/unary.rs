@@ -43,7 +43,7 @@ elementwise! {
     pub cbrt: Cbrt [float -> same] (x) = x.cbrt(); |ct, y| [ct / (square(y) * 3.0)]
 
     /// *eˣ*.
-    pub exp: Exp [inexact -> same] (x) = x.exp(); |ct, y| [ct * y]
+    pub exp: Exp [inexact -> same] (x) = x.exponential(); |ct, y| [ct * y]
 
     /// *2ˣ*.
     pub exp2: Exp2 [inexact -> same] (x) = x.exp2(); |ct, y| [ct * y * LN_2]
@@ -52,7 +52,7 @@ elementwise! {
     pub expm1: Expm1 [inexact -> same] (x) = x.exp_minus_one(); |ct, y| [ct * (y + 1.0)]
 
     /// The natural logarithm.
-    pub log: Log [inexact -> same] (x) = x.ln(); |ct, y| [ct / x]
+    pub log: Log [inexact -> same] (x) = x.logarithm(); |ct, y| [ct / x]
 
     /// The logarithm to base 2.
     pub log2: Log2 [inexact -> same] (x) = x.log2(); |ct, y| [ct / (x * LN_2)]

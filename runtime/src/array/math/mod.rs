@@ -1,0 +1,12 @@
+//! Elementary functions of one number, written so that a loop over them becomes vector code.
+//!
+//! No branches, no tables, and every sum of a product is one fused multiply-add: so the compiler can put as many
+//! numbers side by side as the machine's vectors hold, and the bits of a result do not depend on how many these
+//! are. (Where the processor has no fused multiply-add it is emulated: slow, and the same bits.) Ranges are reduced
+//! as in Muller, *Elementary Functions* (3rd edition, chapters 10 and 11); the polynomials are minimax ones, found
+//! with Remez' algorithm and rounded coefficient by coefficient.
+
+pub(crate) mod double;
+pub(crate) mod single;
+#[cfg(test)]
+mod tests;
