@@ -148,7 +148,8 @@ impl<T: Real + Inexact, F: Finish<T>> Loop for Exponentials<'_, T, F> {
         let mut tops = [T::ZERO; BLOCK];
         let rows = self.x.chunks_exact(self.n).zip(self.y.chunks_exact_mut(self.n)).zip(&mut tops);
         for (i, ((x, y), top)) in rows.enumerate() {
-            let (x, (y, rest)) = (&x[..self.to.counted(i, self.n)], y.split_at_mut(self.to.counted(i, self.n)));
+            let (x, (y, rest)) =
+                (&x[..self.to.counted(i, self.n)], y.split_at_mut(self.to.counted(i, self.n)));
             *top = largest(x);
             y.iter_mut().zip(x).for_each(|(y, &x)| *y = x - *top);
             rest.fill(T::neg_infinity());

@@ -105,7 +105,8 @@ fn single_precision_is_right_for_all_bit_patterns() {
 
 /// Of both signs, of all magnitudes, and dense around 1.
 fn doubles() -> Vec<f64> {
-    let spread = (0..1 << 17).map(|i: u64| f64::from_bits(i * 0xfff1_2345_6789_abcd_u64.wrapping_mul(i | 1)));
+    let spread =
+        (0..1 << 17).map(|i: u64| f64::from_bits(i.wrapping_mul(0xfff1_2345_6789_abcd).wrapping_mul(i | 1)));
     let dense = (0..1 << 17).map(|i| (i as f64 - 65_536.3) / 3000.0);
     let ends =
         [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 709.782_712_893_384, -745.133_219_101_941];

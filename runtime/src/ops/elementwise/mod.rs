@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! /// The natural logarithm.
-//! pub log: Log [inexact -> same] (x) = x.ln(); |ct, y| [ct / x]
+//! pub log: Log [inexact -> same] (x) = x.logarithm(); |ct, y| [ct / x]
 //! ```
 //!
 //! Operands after the last cotangent have none. A row marked `pub` becomes a function and a method of [`Tensor`];
