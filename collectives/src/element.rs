@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use half::bf16;
 use num_complex::Complex;
 
 /// The type of an element, as data.
@@ -17,12 +18,26 @@ pub enum ElementType {
     I64,
     U8,
     Bool,
+    BF16,
+    U32,
+    U64,
 }
 
 impl ElementType {
     /// All of them, in the order of their codes.
-    pub const ALL: [Self; 8] =
-        [Self::F32, Self::F64, Self::C64, Self::C128, Self::I32, Self::I64, Self::U8, Self::Bool];
+    pub const ALL: [Self; 11] = [
+        Self::F32,
+        Self::F64,
+        Self::C64,
+        Self::C128,
+        Self::I32,
+        Self::I64,
+        Self::U8,
+        Self::Bool,
+        Self::BF16,
+        Self::U32,
+        Self::U64,
+    ];
 
     /// The name as types show it: `f32`, `c64`, ….
     pub const fn name(self) -> &'static str {
@@ -35,6 +50,9 @@ impl ElementType {
             Self::I64 => "i64",
             Self::U8 => "u8",
             Self::Bool => "bool",
+            Self::BF16 => "bf16",
+            Self::U32 => "u32",
+            Self::U64 => "u64",
         }
     }
 
@@ -42,8 +60,9 @@ impl ElementType {
     pub const fn size(self) -> usize {
         match self {
             Self::U8 | Self::Bool => 1,
-            Self::F32 | Self::I32 => 4,
-            Self::F64 | Self::I64 | Self::C64 => 8,
+            Self::BF16 => 2,
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::F64 | Self::I64 | Self::U64 | Self::C64 => 8,
             Self::C128 => 16,
         }
     }
@@ -164,7 +183,22 @@ macro_rules! integers {
         }
     )*};
 }
-integers!(i32 => I32, i64 => I64, u8 => U8);
+integers!(i32 => I32, i64 => I64, u8 => U8, u32 => U32, u64 => U64);
+
+impl sealed::Sealed for bf16 {}
+/// Each combination is rounded; whoever wants one rounding for a whole sum sends `f32`.
+impl Element for bf16 {
+    const TYPE: ElementType = ElementType::BF16;
+    fn combine(reduction: Reduction) -> Option<Combine<Self>> {
+        Some(match reduction {
+            Reduction::Sum => |o, l, r| zip(o, l, r, |a, b| bf16::from_f32(a.to_f32() + b.to_f32())),
+            Reduction::Prod => |o, l, r| zip(o, l, r, |a, b| bf16::from_f32(a.to_f32() * b.to_f32())),
+            Reduction::Max => |o, l, r| zip(o, l, r, |a, b| if a > b || a.is_nan() { a } else { b }),
+            Reduction::Min => |o, l, r| zip(o, l, r, |a, b| if a < b || a.is_nan() { a } else { b }),
+            Reduction::And | Reduction::Or => return None,
+        })
+    }
+}
 
 impl sealed::Sealed for bool {}
 impl Element for bool {

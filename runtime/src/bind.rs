@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use crate::array::kernels::cast;
 use crate::array::{Array, Dims};
 use crate::error::violation;
 use crate::op::Op;
@@ -165,8 +166,25 @@ fn settled_of(op: &dyn Op, tape: &Tape, nodes: &[Option<usize>], union: &AxisSet
 }
 
 fn eval(op: &dyn Op, inputs: &[Tensor], union: &AxisSet) -> Tensor {
+    if inputs.iter().any(|x| x.dtype() != x.dtype().compute()) {
+        return eval_widened(op, inputs, union);
+    }
     let arrays = each(inputs, |x| x.array().clone());
     Tensor::ground(op.eval(&arrays, union), op.axes(union))
+}
+
+/// Kernels exist for the types that ops compute in alone; the result is rounded to the type that the op gives to its
+/// operands'.
+fn eval_widened(op: &dyn Op, inputs: &[Tensor], union: &AxisSet) -> Tensor {
+    let arrays = each(inputs, |x| computable(x.array()));
+    let types: SmallVec<[&TensorType; 2]> = inputs.iter().map(Tensor::ty).collect();
+    let (dtype, _) = op.infer(&types).expect("the rule holds");
+    Tensor::ground(cast(&op.eval(&arrays, union), dtype), op.axes(union))
+}
+
+/// The array in the type that ops compute in.
+pub(crate) fn computable(x: &Array) -> Array {
+    cast(x, x.dtype().compute())
 }
 
 fn check_open(op: &str, tape: &Tape, inputs: &[&Tensor], site: &'static Location<'static>) {

@@ -3,13 +3,20 @@
 
 use std::fmt;
 
-use axisgrad_collectives::element::{Element, ElementType};
+use axisgrad_collectives::element::ElementType;
+pub use half::bf16;
 pub use num_complex::Complex;
+
+mod scalar;
+
+pub use scalar::{Real, Scalar, Wide};
 
 /// The type of an array's elements.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(missing_docs)]
 pub enum DType {
+    /// Kept in 16 bits; ops compute in `f32` and round each result (see [`DType::compute`]).
+    BF16,
     F32,
     F64,
     C64,
@@ -17,6 +24,9 @@ pub enum DType {
     I32,
     I64,
     U8,
+    /// Kept in 32 bits; ops compute in `u64` and keep the low bits.
+    U32,
+    U64,
     Bool,
     /// The type of a derivative with respect to integers: no information, no memory.
     Float0,
@@ -51,14 +61,27 @@ impl DType {
             I32 => ElementType::I32,
             I64 => ElementType::I64,
             U8 => ElementType::U8,
+            BF16 => ElementType::BF16,
+            U32 => ElementType::U32,
+            U64 => ElementType::U64,
             Bool => ElementType::Bool,
             Float0 => return None,
         })
     }
 
-    /// Whether it is `f32` or `f64`.
+    /// The type in which ops compute: `f32` for `bf16`, `u64` for `u32`, and every other type itself. Kernels exist
+    /// for these alone.
+    pub const fn compute(self) -> Self {
+        match self {
+            BF16 => F32,
+            U32 => U64,
+            other => other,
+        }
+    }
+
+    /// Whether it is `bf16`, `f32` or `f64`.
     pub const fn is_float(self) -> bool {
-        matches!(self, F32 | F64)
+        matches!(self, BF16 | F32 | F64)
     }
 
     /// Whether it is `c64` or `c128`.
@@ -71,9 +94,9 @@ impl DType {
         self.is_float() || self.is_complex()
     }
 
-    /// Whether it is `i32`, `i64` or `u8`.
+    /// Whether it is `i32`, `i64`, `u8`, `u32` or `u64`.
     pub const fn is_integer(self) -> bool {
-        matches!(self, I32 | I64 | U8)
+        matches!(self, I32 | I64 | U8 | U32 | U64)
     }
 
     /// Whether it is `bool`.
@@ -115,15 +138,20 @@ impl From<ElementType> for DType {
             ElementType::I32 => I32,
             ElementType::I64 => I64,
             ElementType::U8 => U8,
+            ElementType::BF16 => BF16,
+            ElementType::U32 => U32,
+            ElementType::U64 => U64,
             ElementType::Bool => Bool,
         }
     }
 }
 
-/// The type that holds values of both, by the order `bool < u8 < i32 < i64 < f32 < f64`, with `c64` above `f32`
-/// and `c128` on top (so `f64` with `c64` is `c128`, and an integer with any float is that float).
+/// The type that holds values of both, by the order `bool < u8 < i32 < i64 < bf16 < f32 < f64`, with `c64` above
+/// `f32` and `c128` on top (so `f64` with `c64` is `c128`, and an integer with any float is that float), and
+/// `u8 < u32 < u64 < i64` beside it (`u32` with `i32` is `i64`; the values of a `u64` from 2^63 wrap there).
 ///
-/// This is the order of JAX's promotion. `float0` promotes with itself only.
+/// This is the order of JAX's promotion, but for `u64` with a signed type, which is a float there. `float0`
+/// promotes with itself only.
 ///
 /// # Panics
 /// If one of the two is `float0` and the other is not.
@@ -131,6 +159,7 @@ pub fn promote(a: DType, b: DType) -> DType {
     assert!((a == Float0) == (b == Float0), "{a} and {b} have no common type: float0 holds no values");
     match (a.is_complex(), b.is_complex()) {
         (true, false) | (false, true) if a == F64 || b == F64 => C128,
+        _ if matches!((a, b), (U32 | U64, I32) | (I32, U32 | U64)) => I64,
         _ if rank(a) >= rank(b) => a,
         _ => b,
     }
@@ -138,187 +167,30 @@ pub fn promote(a: DType, b: DType) -> DType {
 
 /// The place in the order of promotion.
 fn rank(dtype: DType) -> usize {
-    [Float0, Bool, U8, I32, I64, F32, F64, C64, C128].iter().position(|d| *d == dtype).expect("listed")
+    let order = [Float0, Bool, U8, U32, U64, I32, I64, BF16, F32, F64, C64, C128];
+    order.iter().position(|d| *d == dtype).expect("listed")
 }
 
 /// The type of an operation between an array of type `strong` and a plain number of type `weak`.
 ///
-/// A number changes the array's type only where the array cannot hold that *kind* of value: a float keeps `f32`
-/// and `f64` and makes integers `f32`; an integer keeps everything but `bool`, which becomes `i32`; a complex
+/// A number changes the array's type only where the array cannot hold that *kind* of value: a float keeps floats
+/// and makes integers `f32`; an integer keeps everything but `bool`, which becomes `i32`; a complex
 /// number makes `c64`, or `c128` of `f64`.
 pub fn promote_weak(strong: DType, weak: DType) -> DType {
     match weak {
-        F32 | F64 if strong.is_inexact() => strong,
-        F32 | F64 => F32,
+        BF16 | F32 | F64 if strong.is_inexact() => strong,
+        BF16 | F32 | F64 => F32,
         C64 | C128 => strong.complex(),
-        I32 | I64 | U8 if strong.is_bool() => I32,
+        I32 | I64 | U8 | U32 | U64 if strong.is_bool() => I32,
         _ => strong,
     }
 }
-
-/// A value of any element type, wide enough to lose nothing: what conversions between two types pass through.
-#[derive(Clone, Copy, Debug)]
-pub enum Wide {
-    /// An integer or `bool`.
-    Integer(i64),
-    /// A float or complex number.
-    Inexact(Complex<f64>),
-}
-
-/// A Rust type that is the type of an array's elements.
-pub trait Scalar: Element + Default {
-    /// This type, as data.
-    const DTYPE: DType;
-    /// Nothing: `0` or `false`.
-    const ZERO: Self;
-    /// One: `1` or `true`.
-    const ONE: Self;
-
-    /// The value of this type nearest to `wide`: floats round, integers saturate, a complex number gives a real
-    /// type its real part, and `bool` tells whether it is not zero.
-    fn from_wide(wide: Wide) -> Self;
-
-    /// This value, without loss.
-    fn wide(self) -> Wide;
-
-    /// The sum; integers wrap, `bool` is `or`.
-    fn plus(self, other: Self) -> Self;
-
-    /// The product; integers wrap, `bool` is `and`.
-    fn times(self, other: Self) -> Self;
-
-    /// The value nearest to `value`, as [`from_wide`](Self::from_wide) does it.
-    #[inline]
-    fn from_f64(value: f64) -> Self {
-        Self::from_wide(Wide::Inexact(Complex::new(value, 0.0)))
-    }
-
-    /// The value as `f64`: integers beyond 2^53 round, complex numbers give their real part.
-    fn to_f64(self) -> f64 {
-        f64::from_wide(self.wide())
-    }
-}
-
-macro_rules! floats {
-    ($($t:ident => $d:ident),*) => {$(
-        impl Scalar for $t {
-            const DTYPE: DType = $d;
-            const ZERO: Self = 0.0;
-            const ONE: Self = 1.0;
-            #[inline]
-            fn from_wide(wide: Wide) -> Self {
-                match wide {
-                    Wide::Integer(i) => i as $t,
-                    Wide::Inexact(z) => z.re as $t,
-                }
-            }
-            #[inline]
-            fn wide(self) -> Wide {
-                Wide::Inexact(Complex::new(self as f64, 0.0))
-            }
-            #[inline]
-            fn plus(self, other: Self) -> Self {
-                self + other
-            }
-            #[inline]
-            fn times(self, other: Self) -> Self {
-                self * other
-            }
-        }
-
-        impl Scalar for Complex<$t> {
-            const DTYPE: DType = $d.complex();
-            const ZERO: Self = Complex { re: 0.0, im: 0.0 };
-            const ONE: Self = Complex { re: 1.0, im: 0.0 };
-            #[inline]
-            fn from_wide(wide: Wide) -> Self {
-                match wide {
-                    Wide::Integer(i) => Complex::new(i as $t, 0.0),
-                    Wide::Inexact(z) => Complex::new(z.re as $t, z.im as $t),
-                }
-            }
-            #[inline]
-            fn wide(self) -> Wide {
-                Wide::Inexact(Complex::new(self.re as f64, self.im as f64))
-            }
-            #[inline]
-            fn plus(self, other: Self) -> Self {
-                self + other
-            }
-            #[inline]
-            fn times(self, other: Self) -> Self {
-                self * other
-            }
-        }
-    )*};
-}
-floats!(f32 => F32, f64 => F64);
-
-macro_rules! integers {
-    ($($t:ident => $d:ident),*) => {$(
-        impl Scalar for $t {
-            const DTYPE: DType = $d;
-            const ZERO: Self = 0;
-            const ONE: Self = 1;
-            #[inline]
-            fn from_wide(wide: Wide) -> Self {
-                match wide {
-                    Wide::Integer(i) => i as $t,
-                    Wide::Inexact(z) => z.re as $t,
-                }
-            }
-            #[inline]
-            fn wide(self) -> Wide {
-                Wide::Integer(self as i64)
-            }
-            #[inline]
-            fn plus(self, other: Self) -> Self {
-                self.wrapping_add(other)
-            }
-            #[inline]
-            fn times(self, other: Self) -> Self {
-                self.wrapping_mul(other)
-            }
-        }
-    )*};
-}
-integers!(i32 => I32, i64 => I64, u8 => U8);
-
-impl Scalar for bool {
-    const DTYPE: DType = Bool;
-    const ZERO: Self = false;
-    const ONE: Self = true;
-    #[inline]
-    fn from_wide(wide: Wide) -> Self {
-        match wide {
-            Wide::Integer(i) => i != 0,
-            Wide::Inexact(z) => z != Complex::new(0.0, 0.0),
-        }
-    }
-    #[inline]
-    fn wide(self) -> Wide {
-        Wide::Integer(self as i64)
-    }
-    #[inline]
-    fn plus(self, other: Self) -> Self {
-        self | other
-    }
-    #[inline]
-    fn times(self, other: Self) -> Self {
-        self & other
-    }
-}
-
-/// A float, for kernels that need the functions of real analysis: `exp`, `ln`, `tanh`, ….
-pub trait Real: Scalar + num_traits::Float {}
-impl Real for f32 {}
-impl Real for f64 {}
 
 /// Runs an expression with a type name bound to the Rust type of a [`DType`]: `dispatch!(d, T => …)`.
 ///
 /// A class in brackets limits (and so compiles) the expression to those types, `dispatch!(d in [float], T => …)`:
 /// `float`, `complex`, `inexact`, `integer`, `ordered` (floats, integers and bool), `real` (floats and integers),
-/// `numeric` (all but bool), `any`. Which types an operation takes is checked where its type is inferred; a type
+/// `numeric` (all but bool), `any`; and `stored`, which has the types too that ops compute in another one. Which types an operation takes is checked where its type is inferred; a type
 /// that gets here all the same is a mistake in the caller, and panics.
 macro_rules! dispatch {
     // An expression cannot stand before `in`, so names, fields and method calls are spelled out; put others in
@@ -338,21 +210,27 @@ macro_rules! dispatch {
             C64 $crate::dtype::Complex<f32>, C128 $crate::dtype::Complex<f64>)
     };
     (@integer $dtype:expr, $T:ident => $body:expr) => {
-        $crate::dtype::dispatch!(@match $dtype, $T => $body; I32 i32, I64 i64, U8 u8)
+        $crate::dtype::dispatch!(@match $dtype, $T => $body; I32 i32, I64 i64, U8 u8, U64 u64)
     };
     (@real $dtype:expr, $T:ident => $body:expr) => {
-        $crate::dtype::dispatch!(@match $dtype, $T => $body; F32 f32, F64 f64, I32 i32, I64 i64, U8 u8)
+        $crate::dtype::dispatch!(@match $dtype, $T => $body; F32 f32, F64 f64, I32 i32, I64 i64, U8 u8, U64 u64)
     };
     (@ordered $dtype:expr, $T:ident => $body:expr) => {
-        $crate::dtype::dispatch!(@match $dtype, $T => $body; F32 f32, F64 f64, I32 i32, I64 i64, U8 u8, Bool bool)
+        $crate::dtype::dispatch!(@match $dtype, $T => $body; F32 f32, F64 f64, I32 i32, I64 i64, U8 u8, U64 u64,
+            Bool bool)
     };
     (@numeric $dtype:expr, $T:ident => $body:expr) => {
         $crate::dtype::dispatch!(@match $dtype, $T => $body; F32 f32, F64 f64, I32 i32, I64 i64, U8 u8,
-            C64 $crate::dtype::Complex<f32>, C128 $crate::dtype::Complex<f64>)
+            U64 u64, C64 $crate::dtype::Complex<f32>, C128 $crate::dtype::Complex<f64>)
     };
     (@any $dtype:expr, $T:ident => $body:expr) => {
-        $crate::dtype::dispatch!(@match $dtype, $T => $body; F32 f32, F64 f64, I32 i32, I64 i64, U8 u8, Bool bool,
-            C64 $crate::dtype::Complex<f32>, C128 $crate::dtype::Complex<f64>)
+        $crate::dtype::dispatch!(@match $dtype, $T => $body; F32 f32, F64 f64, I32 i32, I64 i64, U8 u8,
+            U64 u64, Bool bool, C64 $crate::dtype::Complex<f32>, C128 $crate::dtype::Complex<f64>)
+    };
+    (@stored $dtype:expr, $T:ident => $body:expr) => {
+        $crate::dtype::dispatch!(@match $dtype, $T => $body; F32 f32, F64 f64, I32 i32, I64 i64, U8 u8,
+            U64 u64, Bool bool, C64 $crate::dtype::Complex<f32>, C128 $crate::dtype::Complex<f64>,
+            BF16 $crate::dtype::bf16, U32 u32)
     };
     (@match $dtype:expr, $T:ident => $body:expr; $($variant:ident $type:ty),*) => {
         match $dtype {
@@ -373,7 +251,7 @@ pub(crate) use dispatch;
 mod tests {
     use super::*;
 
-    const ALL: [DType; 8] = [F32, F64, C64, C128, I32, I64, U8, Bool];
+    const ALL: [DType; 11] = [BF16, F32, F64, C64, C128, I32, I64, U8, U32, U64, Bool];
 
     #[test]
     fn promotion_is_a_least_upper_bound() {
@@ -390,6 +268,7 @@ mod tests {
         assert_eq!(promote(F64, C64), C128);
         assert_eq!(promote(I64, F32), F32);
         assert_eq!(promote(U8, Bool), U8);
+        assert_eq!((promote(U32, I32), promote(U64, I32), promote(BF16, I64)), (I64, I64, BF16));
     }
 
     #[test]
@@ -407,7 +286,7 @@ mod tests {
     #[test]
     fn dispatch_binds_the_type() {
         for dtype in ALL {
-            dispatch!(dtype, T => assert_eq!((T::DTYPE, size_of::<T>()), (dtype, dtype.size())));
+            dispatch!(dtype in [stored], T => assert_eq!((T::DTYPE, size_of::<T>()), (dtype, dtype.size())));
             assert_eq!(DType::from(dtype.element().unwrap()), dtype);
         }
         assert_eq!((Float0.size(), Float0.element(), Float0.name()), (0, None, "float0"));
@@ -417,15 +296,5 @@ mod tests {
     #[should_panic(expected = "no kernel here for elements of type c64")]
     fn dispatch_refuses_other_classes() {
         dispatch!(C64 in [float], T => assert_eq!(T::ZERO, T::default()));
-    }
-
-    #[test]
-    fn conversions_round_and_saturate() {
-        assert_eq!(f32::from_wide(16_777_217i64.wide()), 16_777_216.0);
-        assert_eq!(i64::from_wide(i64::MAX.wide()), i64::MAX);
-        assert_eq!(u8::from_f64(300.0), 255);
-        assert_eq!(i32::from_wide(Complex::new(2.5f32, 9.0).wide()), 2);
-        assert!(bool::from_wide(Complex::new(0.0f64, 1.0).wide()) && bool::from_f64(f64::NAN));
-        assert!(!bool::from_f64(-0.0));
     }
 }

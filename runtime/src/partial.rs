@@ -7,12 +7,16 @@
 use std::panic::Location;
 
 use axisgrad_collectives::collective::tree;
+use smallvec::SmallVec;
+
 use axisgrad_collectives::{Buffer, Call, Group, Node, Partial, Pending, Reduction, interrupt};
 
 use crate::array::kernels::add_into;
 use crate::array::{Array, Dims};
+use crate::bind::computable;
 use crate::dtype::{DType, Scalar, dispatch};
 use crate::op::SumOp;
+use crate::ops::cast;
 use crate::ops::psum::Psum;
 use crate::tensor::Tensor;
 use crate::types::{Axis, AxisSet};
@@ -26,7 +30,10 @@ pub(crate) struct PartialSum {
     rest: AxisSet,
     /// What the parts still vary over: `rest`, and the axes that stay.
     lanes: AxisSet,
+    /// What the parts are summed in.
     dtype: DType,
+    /// What the sum is rounded to when it is done.
+    result: DType,
     /// The shape of a part, lane dims first: it must be known where a worker has no part.
     dims: Dims,
     /// The sums of disjoint pieces of this worker's positions: single blocks, or whole subtrees if `joined`.
@@ -41,10 +48,11 @@ impl PartialSum {
         let axis = op.summed().iter().next().expect("an axis to sum over").clone();
         let lanes = union.filter(|a| a.name() != axis.name());
         let rest = op.summed().filter(|a| a.name() != axis.name());
-        let (dtype, dims) = op.part_type(inputs, union);
+        let (result, dims) = op.part_type(inputs, union);
         let dims = lanes.lane_dims().into_iter().chain(dims).collect();
-        let parts = op.block_sums(inputs, union, joined);
-        Self { axis, rest, lanes, dtype, dims, parts, joined }
+        let inputs: SmallVec<[Array; 2]> = inputs.iter().map(computable).collect();
+        let parts = op.block_sums(&inputs, union, joined);
+        Self { axis, rest, lanes, dtype: result.compute(), result, dims, parts, joined }
     }
 
     /// The lanes of `x` along `axes`, to be summed.
@@ -107,7 +115,8 @@ impl PartialSum {
     /// The result for one of several sums, from `value` with the lane dims of `self.lanes`.
     fn complete(&self, value: Array, site: Site) -> Tensor {
         let sum = Tensor::ground(value, self.lanes.clone());
-        if self.rest.is_empty() { sum } else { Self::of_lanes(&sum, &self.rest).finish(site) }
+        let sum = if self.rest.is_empty() { sum } else { Self::of_lanes(&sum, &self.rest).finish(site) };
+        cast(&sum, self.result)
     }
 }
 

@@ -76,7 +76,7 @@ impl Array {
     /// As [`full`](Self::full), with memory from `pool`.
     pub fn full_in(pool: &Pool, dtype: DType, value: f64, dims: impl AsRef<[usize]>) -> Self {
         let dims = dims.as_ref();
-        dispatch!(dtype, T => {
+        dispatch!(dtype in [stored], T => {
             let mut buffer = pool.alloc::<T>(dims.iter().product());
             buffer.as_mut_slice::<T>().fill(T::from_f64(value));
             Self::from_written::<T>(dims, buffer)

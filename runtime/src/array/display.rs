@@ -45,13 +45,13 @@ impl Array {
     }
 
     fn texts(&self) -> Vec<String> {
-        dispatch!(self.dtype, T => self.to_vec::<T>().into_iter().map(text).collect())
+        dispatch!(self.dtype in [stored], T => self.to_vec::<T>().into_iter().map(text).collect())
     }
 }
 
 fn text<T: Scalar>(value: T) -> String {
     match value.wide() {
-        Wide::Integer(_) => format!("{value:?}"),
+        Wide::Integer(_) | Wide::Unsigned(_) => format!("{value:?}"),
         // `Debug` of the type itself gives the fewest digits that read back as the same value.
         Wide::Inexact(_) if !T::DTYPE.is_complex() => format!("{value:?}"),
         Wide::Inexact(z) if T::DTYPE == DType::C64 => complex(Complex::new(z.re as f32, z.im as f32)),

@@ -106,7 +106,7 @@ impl Array {
         if self.dtype == DType::Float0 {
             return Self::float0_in(pool, self.dims());
         }
-        dispatch!(self.dtype, T => Self::from_slice_in(pool, self.contiguous().as_slice::<T>(), self.dims()))
+        dispatch!(self.dtype in [stored], T => Self::from_slice_in(pool, self.contiguous().as_slice::<T>(), self.dims()))
     }
 
     /// Memory that holds exactly this array's elements in row-major order; not a copy where it already does.

@@ -36,6 +36,12 @@ pub trait Number: Scalar {
 
     /// One over it.
     fn inverse(self) -> Self;
+
+    /// The quotient; of integers, that towards 0 (and 0 of a division by 0).
+    fn over(self, other: Self) -> Self;
+
+    /// *x^y*; of integers, a negative power is as [`power`](Self::power) has it.
+    fn to_the(self, exponent: Self) -> Self;
 }
 
 /// A real number.
@@ -54,9 +60,6 @@ pub trait Inexact: Number {
 
     /// log(1 + *x*), exact near 0.
     fn log_one_plus(self) -> Self;
-
-    /// *x^y*.
-    fn to_the(self, exponent: Self) -> Self;
 
     /// *e^x*.
     fn exponential(self) -> Self;
@@ -88,6 +91,14 @@ macro_rules! floats {
             fn inverse(self) -> Self {
                 1.0 / self
             }
+            #[inline]
+            fn over(self, other: Self) -> Self {
+                self / other
+            }
+            #[inline]
+            fn to_the(self, exponent: Self) -> Self {
+                self.powf(exponent)
+            }
         }
 
         impl Ordered for $t {
@@ -110,10 +121,6 @@ macro_rules! floats {
             #[inline(always)]
             fn log_one_plus(self) -> Self {
                 math::$math::log1p(self)
-            }
-            #[inline]
-            fn to_the(self, exponent: Self) -> Self {
-                self.powf(exponent)
             }
             #[inline(always)]
             fn exponential(self) -> Self {
@@ -145,7 +152,29 @@ macro_rules! floats {
             }
             #[inline]
             fn inverse(self) -> Self {
-                self.inv()
+                Self::ONE.over(self)
+            }
+            /// By R. L. Smith's method (Communications of the ACM 5(8), 1962), which squares nothing; a quotient by 0 is
+            /// infinite in each part that is not 0 / 0, as in annex G of the C standard.
+            #[inline]
+            fn over(self, by: Self) -> Self {
+                if by.re == 0.0 && by.im == 0.0 {
+                    let infinite = <$t>::INFINITY.copysign(by.re);
+                    return Complex::new(infinite * self.re, infinite * self.im);
+                }
+                if by.re.abs() >= by.im.abs() {
+                    let ratio = by.im / by.re;
+                    let size = by.re + by.im * ratio;
+                    Complex::new((self.re + self.im * ratio) / size, (self.im - self.re * ratio) / size)
+                } else {
+                    let ratio = by.re / by.im;
+                    let size = by.re * ratio + by.im;
+                    Complex::new((self.re * ratio + self.im) / size, (self.im * ratio - self.re) / size)
+                }
+            }
+            #[inline]
+            fn to_the(self, exponent: Self) -> Self {
+                self.powc(exponent)
             }
         }
 
@@ -160,10 +189,6 @@ macro_rules! floats {
             fn log_one_plus(self) -> Self {
                 let size = 0.5 * (self.re * (self.re + 2.0) + self.im * self.im).ln_1p();
                 Complex::new(size, self.im.atan2(1.0 + self.re))
-            }
-            #[inline]
-            fn to_the(self, exponent: Self) -> Self {
-                self.powc(exponent)
             }
             #[inline]
             fn exponential(self) -> Self {
@@ -202,6 +227,23 @@ macro_rules! integers {
             fn inverse(self) -> Self {
                 if self == 0 { 0 } else { 1 / self }
             }
+            #[inline]
+            fn over(self, other: Self) -> Self {
+                if other == 0 { 0 } else { self.wrapping_div(other) }
+            }
+            #[inline]
+            #[allow(unused_comparisons)]
+            fn to_the(self, exponent: Self) -> Self {
+                let (mut square, mut product, mut rest) = (self, 1, exponent.size() as u64);
+                while rest > 0 {
+                    if rest & 1 == 1 {
+                        product = square.wrapping_mul(product);
+                    }
+                    square = square.wrapping_mul(square);
+                    rest >>= 1;
+                }
+                if exponent < 0 { product.inverse() } else { product }
+            }
         }
 
         impl Ordered for $t {
@@ -225,7 +267,8 @@ macro_rules! integers {
 integers!(
     i32: i32::wrapping_abs, i32::signum;
     i64: i64::wrapping_abs, i64::signum;
-    u8: |x| x, |x: u8| x.min(1)
+    u8: |x| x, |x: u8| x.min(1);
+    u64: |x| x, |x: u64| x.min(1)
 );
 
 #[cfg(test)]
@@ -260,6 +303,18 @@ mod tests {
         let z = Complex::new(0.3f64, -1.2);
         assert!((z.exp_minus_one() - (z.exp() - 1.0)).norm() < 1e-15);
         assert!((z.log_one_plus() - (z + 1.0).ln()).norm() < 1e-15);
+    }
+
+    #[test]
+    fn complex_quotients_do_not_overflow() {
+        let z = |re: f64, im: f64| Complex::new(re, im);
+        let huge = z(1e300, 1e300).over(z(2e300, 2e300));
+        assert!((huge - z(0.5, 0.0)).norm() < 1e-15);
+        let tiny = z(3e-300, -1e-300).over(z(1e-300, 1e-300));
+        assert!((tiny - z(1.0, -2.0)).norm() < 1e-15);
+        assert!((z(1.0, 2.0).over(z(-3.0, 0.5)) - z(1.0, 2.0) / z(-3.0, 0.5)).norm() < 1e-15);
+        let pole = z(1.0, 0.0).inverse() + z(0.0, 0.0).inverse();
+        assert!(pole.re.is_infinite() && pole.im.is_nan());
     }
 
     #[test]

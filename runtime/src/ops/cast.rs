@@ -10,7 +10,7 @@ use crate::types::{AxisSet, TensorType};
 
 /// The values of `x`, each as the nearest one of type `to`.
 ///
-/// `T[..] -> U[..]`. Floats round, integers saturate, a complex number gives a real type its real part, and
+/// `T[..] -> U[..]`. Floats round, to integers towards zero and saturating; integers keep their low bits, a complex number gives a real type its real part, and
 /// `bool` tells what is not zero. A cotangent is cast back.
 ///
 /// ```

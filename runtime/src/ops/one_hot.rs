@@ -8,6 +8,7 @@ use crate::bind::bind;
 use crate::dtype::{DType, Scalar, dispatch};
 use crate::error::violation;
 use crate::op::Op;
+use crate::ops::cast as cast_to;
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
 
@@ -27,7 +28,7 @@ pub fn one_hot(ids: &Tensor, n: usize, dtype: DType) -> Tensor {
         let rule = format!("ids must be integers, and these are {}", ids.dtype());
         violation("one_hot", &rule, &[ids], Location::caller());
     }
-    bind(OneHot { n, dtype }, &[ids])
+    cast_to(&bind(OneHot { n, dtype: dtype.compute() }, &[ids]), dtype)
 }
 
 /// See [`one_hot`].

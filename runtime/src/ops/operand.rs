@@ -6,7 +6,7 @@ use num_complex::Complex;
 
 use super::{add, div, mul, neg, rem, sub};
 use crate::array::Array;
-use crate::dtype::{DType, Scalar, Wide, dispatch};
+use crate::dtype::{DType, Scalar, Wide, bf16, dispatch};
 use crate::tensor::Tensor;
 
 /// A tensor, or a plain number.
@@ -34,7 +34,7 @@ impl Side {
     pub(super) fn into_tensor(self, dtype: DType, beside: Option<&Tensor>) -> Tensor {
         match self.0 {
             Kind::Tensor(tensor) => tensor,
-            Kind::Number(value, _) => dispatch!(dtype, T => {
+            Kind::Number(value, _) => dispatch!(dtype in [stored], T => {
                 let value = T::from_wide(value);
                 beside.map_or_else(|| Array::scalar(value), |x| Array::scalar_in(x.array().pool(), value)).into()
             }),
@@ -63,7 +63,7 @@ macro_rules! numbers {
         }
     )*};
 }
-numbers!(f32, f64, Complex<f32>, Complex<f64>, i32, i64, u8, bool);
+numbers!(f32, f64, Complex<f32>, Complex<f64>, i32, i64, u8, u32, u64, bf16, bool);
 
 macro_rules! operators {
     ($($Trait:ident::$method:ident for $($number:ty),*;)*) => {$(

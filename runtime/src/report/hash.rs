@@ -15,7 +15,7 @@ pub fn hash(tree: &impl Tree) -> String {
     tree.visit(&Path::ROOT, &mut |path, leaf| {
         hasher.update(format!("{path} {}\n", leaf.ty()));
         let array = leaf.to_array().contiguous();
-        dispatch!(array.dtype(), T => hasher.update(axisgrad_collectives::buffer::bytes_of(array.as_slice::<T>())));
+        dispatch!(array.dtype() in [stored], T => hasher.update(axisgrad_collectives::buffer::bytes_of(array.as_slice::<T>())));
     });
     hasher.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }

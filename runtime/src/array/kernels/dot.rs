@@ -114,7 +114,9 @@ impl Operand {
     }
 
     fn run(&self, range: std::ops::Range<usize>) -> Option<Run> {
-        join(&self.array.dims()[range.clone()], &self.array.strides()[range])
+        let dims = &self.array.dims()[range.clone()];
+        // Where there are no elements, strides mean nothing.
+        if dims.contains(&0) { Some((0, 1)) } else { join(dims, &self.array.strides()[range]) }
     }
 
     pub fn batch(&self) -> &[usize] {

@@ -10,9 +10,15 @@ use super::missing;
 use crate::array::Array;
 use crate::dtype::{Scalar, dispatch};
 
-/// The lower triangle L with L·Lᵀ = A, read from the lower triangle of A: `T[..,n,n] -> T[..,n,n]`.
+/// The lower triangle L with L·Lᵀ = A, read from the lower triangle of A; NaN in the triangle where there is none:
+/// `T[..,n,n] -> T[..,n,n]`.
 pub fn cholesky(a: &Array) -> Array {
-    dispatch!(a.dtype() in [float], T => each::<T, 1>([a], last(a, 2), |[a]| Cholesky::new(a).map(|c| c.l())))
+    dispatch!(a.dtype() in [float], T => {
+        each::<T, 1>([a], last(a, 2), |[a]| {
+            let none = DMatrix::from_element(a.nrows(), a.ncols(), missing::<T>());
+            Some(Cholesky::new(a).map_or_else(|| none.lower_triangle(), |c| c.l()))
+        })
+    })
 }
 
 /// Which half of a matrix counts, and whether it is transposed first.
@@ -119,6 +125,82 @@ fn eigen<T: RealField + Copy>(a: DMatrix<T>) -> Option<(SymmetricEigen<T, Dyn>, 
     Some((eigen, order))
 }
 
+/// L below the diagonal and U on and above it, with rows swapped so that each pivot is the largest:
+/// `T[..,n,n] -> T[..,n,n]`.
+pub fn lu(a: &Array) -> Array {
+    dispatch!(a.dtype() in [inexact], T => {
+        each::<T, 1>([a], last(a, 2), |[a]| {
+            let lu = a.lu();
+            Some(lu.l().lower_triangle() + lu.u() - DMatrix::identity(lu.l().nrows(), lu.l().ncols()))
+        })
+    })
+}
+
+/// P with A = P·L·U, for the triangles of [`lu`]: `T[..,n,n] -> T[..,n,n]`.
+pub fn lu_permutation(a: &Array) -> Array {
+    dispatch!(a.dtype() in [inexact], T => {
+        each::<T, 1>([a], last(a, 2), |[a]| {
+            let mut p = DMatrix::identity(a.nrows(), a.ncols());
+            a.lu().p().inv_permute_rows(&mut p);
+            Some(p)
+        })
+    })
+}
+
+/// Q of A = Q·R, with the signs that make the diagonal of R positive: `T[..,m,n] -> T[..,m,n]` for m ≥ n.
+pub fn orthonormal(a: &Array) -> Array {
+    dispatch!(a.dtype() in [float], T => {
+        each::<T, 1>([a], last(a, 2), |[a]| {
+            let qr = a.qr();
+            let (mut q, r) = (qr.q(), qr.r());
+            for (mut column, x) in q.column_iter_mut().zip(r.diagonal().iter()) {
+                if *x < 0.0 {
+                    column.neg_mut();
+                }
+            }
+            Some(q)
+        })
+    })
+}
+
+/// U above V, with the singular values in descending order: `T[..,m,n] -> T[..,m+n,k]`, k = min(m, n).
+pub fn singular_vectors(a: &Array) -> Array {
+    let &[m, n] = last(a, 2) else { unreachable!("two dims") };
+    dispatch!(a.dtype() in [float], T => {
+        each::<T, 1>([a], &[m + n, m.min(n)], |[a]| {
+            let svd = decomposed(a)?;
+            let (u, v_t) = (svd.u?, svd.v_t?);
+            Some(DMatrix::from_fn(m + n, u.ncols(), |i, j| if i < m { u[(i, j)] } else { v_t[(j, i - m)] }))
+        })
+    })
+}
+
+/// The pseudoinverse; singular values below 10·max(m, n)·ε times the largest count as zero:
+/// `T[..,m,n] -> T[..,n,m]`.
+pub fn pseudoinverse(a: &Array) -> Array {
+    let &[m, n] = last(a, 2) else { unreachable!("two dims") };
+    dispatch!(a.dtype() in [float], T => {
+        each::<T, 1>([a], &[n, m], |[a]| {
+            let svd = decomposed(a)?;
+            let least = svd.singular_values.max() * T::EPSILON * (10 * m.max(n)) as T;
+            svd.pseudo_inverse(least).ok()
+        })
+    })
+}
+
+/// Singular values in descending order, and their vectors.
+fn decomposed<T: RealField + Copy>(a: DMatrix<T>) -> Option<SVD<T, Dyn, Dyn>> {
+    let rounds = rounds(&a)?;
+    SVD::try_new(a, true, true, T::simd_default_epsilon(), rounds)
+}
+
+/// The exponential: `T[..,n,n] -> T[..,n,n]`.
+pub fn exponential(a: &Array) -> Array {
+    dispatch!(a.dtype() in [float], T => {
+        each::<T, 1>([a], last(a, 2), |[a]| rounds(&a).map(|_| a.exp()))
+    })
+}
+
 /// How many rounds an iteration may take, so that each ends; none at all over what is not finite.
 fn rounds<T: ComplexField>(a: &DMatrix<T>) -> Option<usize> {
     a.iter().all(|x| x.is_finite()).then_some(1000 + 100 * a.nrows())
@@ -168,7 +250,9 @@ mod tests {
         assert_eq!(inverses[4..], [0.5, 0.0, 0.0, 0.25]);
         assert_eq!(sign_and_log(&stack).to_vec::<f64>()[..2], [0.0, f64::NEG_INFINITY]);
         let nan = Array::from([[f64::NAN, 0.0], [0.0, 1.0]]);
-        for a in [cholesky(&nan), eigenvalues(&nan), eigenvectors(&nan), cofactors(&nan)] {
+        let lower = cholesky(&nan).to_vec::<f64>();
+        assert!(lower[0].is_nan() && lower[1] == 0.0 && lower[2].is_nan());
+        for a in [eigenvalues(&nan), eigenvectors(&nan), cofactors(&nan)] {
             assert!(a.to_vec::<f64>().iter().all(|x| x.is_nan()));
         }
     }

@@ -3,7 +3,7 @@
 use super::nest::{Nest, Row, broadcast_dims};
 use super::vectors::{Loop, widest};
 use crate::array::{Array, threads};
-use crate::dtype::{DType, Scalar, dispatch};
+use crate::dtype::{DType, Scalar, bf16, dispatch};
 
 /// Elements that go through the inner loop at once. Operands that do not lie in order are put in order first, so
 /// that there is one loop for all layouts: there are hundreds of functions, and each loop of each is compiled.
@@ -131,7 +131,7 @@ pub(crate) fn chunks3<A: Scalar, B: Scalar, C: Scalar, U: Scalar>(
 
 /// The same elements in row-major order in new memory: `T[dims] -> T[dims]`.
 pub fn copy(a: &Array) -> Array {
-    dispatch!(a.dtype(), T => map1(a, |x: T| x))
+    dispatch!(a.dtype() in [stored], T => map1(a, |x: T| x))
 }
 
 /// Every element as the nearest value of another type; see [`Scalar::from_wide`] for what is nearest.
@@ -142,7 +142,16 @@ pub fn cast(a: &Array, to: DType) -> Array {
     if a.dtype() == to {
         return a.clone();
     }
-    dispatch!(a.dtype(), T => dispatch!(to, U => map1(a, |x: T| U::from_wide(x.wide()))))
+    // Types that no kernel computes in are reached through the one that they are computed in.
+    match (a.dtype(), to) {
+        (DType::BF16, _) => cast(&map1(a, |x: bf16| x.to_f32()), to),
+        (DType::U32, _) => cast(&map1(a, |x: u32| u64::from(x)), to),
+        (DType::F64, DType::BF16) => map1(a, |x: f64| bf16::from_f64(x)),
+        (_, DType::BF16) => map1(&cast(a, DType::F32), |x: f32| bf16::from_f32(x)),
+        (DType::F32 | DType::F64, DType::U32) => map1(&cast(a, DType::F64), |x: f64| x as u32),
+        (_, DType::U32) => map1(&cast(a, DType::U64), |x: u64| x as u32),
+        (from, to) => dispatch!(from, T => dispatch!(to, U => map1(a, |x: T| U::from_wide(x.wide())))),
+    }
 }
 
 /// `f` of all elements of as many slices as it has operands.

@@ -28,13 +28,13 @@ pub use gather::{gather_rows, scatter_add_rows};
 pub use join::concat;
 pub use lanes::{add_into, block_reduce, block_sums, combine_into, tree_fold};
 pub use linalg::{
-    Triangle, cholesky, cofactors, determinant, eigenvalues, eigenvectors, inverse, sign_and_log, solve,
-    triangular_solve,
+    Triangle, cholesky, cofactors, determinant, eigenvalues, eigenvectors, exponential, inverse, lu,
+    lu_permutation, orthonormal, pseudoinverse, sign_and_log, singular_vectors, solve, triangular_solve,
 };
 pub use map::{Each, cast, copy, map1, map2, map3};
 pub use normalize::Normalize;
 pub use reduce::{all, any, max, min, prod, reduce, sum};
-pub use rows::{RowDims, add_rows, missing, take_rows};
+pub use rows::{Fold, RowDims, add_rows, fold_rows, missing, take_rows};
 pub use softmax::{
     causal_softmax, cross_entropy, cross_entropy_ct, log_softmax, logsumexp, softmax, softmax_ct,
 };

@@ -50,10 +50,50 @@ pub fn take_rows<T: Scalar>(table: &Array, ids: &Array, at: RowDims, missing: T)
 /// # Panics
 /// If a number is too large.
 pub fn add_rows(rows: &Array, ids: &Array, at: RowDims, n: usize) -> Array {
-    dispatch!(rows.dtype() in [numeric], T => add_rows_of::<T>(rows, ids, at, n))
+    dispatch!(rows.dtype() in [numeric], T => fold_rows_of(rows, ids, at, n, T::ZERO, T::plus))
 }
 
-fn add_rows_of<T: Scalar>(rows: &Array, ids: &Array, RowDims { batch, dim }: RowDims, n: usize) -> Array {
+/// How rows of one number become one.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Fold {
+    /// Their product.
+    Prod,
+    /// The smaller elements; NaN if one is.
+    Min,
+    /// The larger elements; NaN if one is.
+    Max,
+}
+
+/// As [`add_rows`], but combining otherwise. Where a number names no row, the elements are 1, infinity or its
+/// negative (of integers, the largest or smallest there is).
+///
+/// # Panics
+/// If a number is too large, or the smallest of complex numbers is asked for.
+pub fn fold_rows(rows: &Array, ids: &Array, at: RowDims, n: usize, fold: Fold) -> Array {
+    let first = |pick: bool| if pick { f64::INFINITY } else { f64::NEG_INFINITY };
+    match fold {
+        Fold::Prod => dispatch!(rows.dtype(), T => fold_rows_of(rows, ids, at, n, T::ONE, T::times)),
+        _ if rows.dtype() == DType::Bool => {
+            let (start, and) = (fold == Fold::Min, fold == Fold::Min);
+            fold_rows_of(rows, ids, at, n, start, |a: bool, b: bool| if and { a & b } else { a | b })
+        }
+        Fold::Min => dispatch!(rows.dtype() in [real], T => {
+            fold_rows_of(rows, ids, at, n, T::from_f64(first(true)), |a: T, b: T| if a < b { a } else if b <= a { b } else { a.plus(b) })
+        }),
+        Fold::Max => dispatch!(rows.dtype() in [real], T => {
+            fold_rows_of(rows, ids, at, n, T::from_f64(first(false)), |a: T, b: T| if a > b { a } else if b >= a { b } else { a.plus(b) })
+        }),
+    }
+}
+
+fn fold_rows_of<T: Scalar>(
+    rows: &Array,
+    ids: &Array,
+    RowDims { batch, dim }: RowDims,
+    n: usize,
+    start: T,
+    fold: impl Fn(T, T) -> T,
+) -> Array {
     let picks = product(&ids.dims()[batch..]);
     let after = &rows.dims()[dim + ids.ndim() - batch..];
     let (outer, inner) = (product(&rows.dims()[batch..dim]), product(after));
@@ -62,23 +102,23 @@ fn add_rows_of<T: Scalar>(rows: &Array, ids: &Array, RowDims { batch, dim }: Row
     let (rows, ids) = (rows.contiguous(), ids.contiguous());
     let (rows, ids) = (rows.as_slice::<T>(), ids.as_slice::<i64>());
     let out = buffer.as_mut_slice::<T>();
-    out.fill(T::ZERO);
+    out.fill(start);
     for (i, table) in out.chunks_exact_mut((n * inner).max(1)).enumerate() {
         let ids = &ids[i / outer * picks..][..picks];
         let rows = rows[i * picks * inner..][..picks * inner].chunks_exact(inner.max(1));
         for (row, id) in rows.zip(ids).filter_map(|(row, &id)| Some((row, usize::try_from(id).ok()?))) {
-            table[id * inner..][..inner].iter_mut().zip(row).for_each(|(sum, &x)| *sum = sum.plus(x));
+            table[id * inner..][..inner].iter_mut().zip(row).for_each(|(sum, &x)| *sum = fold(*sum, x));
         }
     }
     Array::from_written::<T>(dims, buffer)
 }
 
-/// What stands for an element that is not there: NaN; for integers the smallest value, or the largest of `u8`;
+/// What stands for an element that is not there: NaN; for integers the smallest value, or the largest of an unsigned type;
 /// `true`.
 pub fn missing<T: Scalar>() -> T {
     match T::DTYPE {
         DType::I32 | DType::I64 => T::from_f64(f64::NEG_INFINITY),
-        DType::U8 => T::from_f64(f64::INFINITY),
+        DType::U8 | DType::U64 => T::from_f64(f64::INFINITY),
         DType::Bool => T::ONE,
         _ => T::from_f64(f64::NAN),
     }
