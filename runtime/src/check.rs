@@ -4,12 +4,15 @@ mod finite;
 
 pub use finite::{first_non_finite, is_finite};
 
+use std::panic::Location;
+
 use crate::array::Array;
 use crate::dtype::{DType, dispatch};
 use crate::function::{ArgList, Arguments, Function};
 use crate::grad::grad;
 use crate::ops::gather::gather;
 use crate::random::threefry::{Key, Layout, uniform};
+use crate::tape::{Kind, Node, Tape};
 use crate::tensor::Tensor;
 use crate::tree::Tree;
 
@@ -114,11 +117,42 @@ where
     }
 }
 
+/// Whether some op in `f` can sum the cotangent of what it makes of the first argument over examples while it computes
+/// it, rather than hold one for each. The examples lie along the first dim of the leaves of the other arguments.
+///
+/// ```
+/// use axisgrad::{Tensor, check::fuses_reduction};
+/// let (w, x) = (Tensor::from([[1.0], [2.0]]), Tensor::from([[[3.0, 4.0]], [[5.0, 6.0]]]));
+/// assert!(fuses_reduction(|w: &Tensor, x: &Tensor| x.matmul(w), (&w, &x)));
+/// ```
+pub fn fuses_reduction<X: Arguments, F>(f: F, args: X) -> bool
+where
+    F: Function<X::Args, Output = Tensor>,
+{
+    let (tape, site) = (Tape::new(&["example"]), Location::caller());
+    let args = args.to_args().map_args(&mut |arg, _, leaf| match arg {
+        0 => tape.leaf(leaf, site),
+        _ => leaf.unstack("example", 0),
+    });
+    f.call(&args);
+    tape.close();
+    let nodes: Vec<Node> = tape.take_nodes();
+    let fuses = |node: &Node| match &node.kind {
+        Kind::Apply { op, inputs, values } => inputs.iter().enumerate().any(|(wrt, input)| {
+            let Some(input) = *input else { return false };
+            let Kind::Vary { axes, .. } = &nodes[input].kind else { return false };
+            op.vjp_psum(wrt, &node.output, values, axes).is_some()
+        }),
+        _ => false,
+    };
+    nodes.iter().any(fuses)
+}
+
 /// Whether two arrays hold the same bits (two NaNs are the same here).
 pub fn same_bits(a: &Array, b: &Array) -> bool {
     a.dtype() == b.dtype()
         && a.dims() == b.dims()
-        && dispatch!(a.dtype(), T => {
+        && dispatch!(a.dtype() in [stored], T => {
             a.to_vec::<T>().iter().zip(&b.to_vec::<T>()).all(|(a, b)| format!("{a:?}") == format!("{b:?}"))
         })
 }

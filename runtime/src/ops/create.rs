@@ -100,8 +100,8 @@ pub fn triu(x: &Tensor, k: isize) -> Tensor {
 }
 
 impl Tensor {
-    /// The same value everywhere, in this tensor's type.
-    pub(crate) fn full_like(&self, value: f64) -> Tensor {
+    /// The same value everywhere, in this tensor's type: `T[..]{..} -> T[..]{..}`.
+    pub fn full_like(&self, value: f64) -> Tensor {
         let dims: Dims = self.axes().lane_dims().into_iter().chain(self.dims().iter().copied()).collect();
         let array = match self.dtype() {
             DType::Float0 => Array::float0(&dims),

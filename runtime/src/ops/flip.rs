@@ -1,6 +1,4 @@
-//! `flip`, `roll` and `tile`: the elements of a dim in reverse, moved round, and repeated.
-
-use std::panic::Location;
+//! `flip`, `roll`, `tile` and `repeat`: the elements of a dim in reverse, moved round, and repeated.
 
 use super::broadcast_to;
 use super::concat::concat;
@@ -9,7 +7,6 @@ use super::slice::slice;
 use crate::array::{Array, Dims};
 use crate::bind::bind;
 use crate::dtype::DType;
-use crate::error::violation;
 use crate::op::Op;
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
@@ -39,21 +36,37 @@ pub fn roll(x: &Tensor, shift: isize, dim: isize) -> Tensor {
     concat(&[&slice(x, dim, kept..), &slice(x, dim, ..kept)], dim)
 }
 
-/// The whole tensor repeated along each dim: `T[2,3] -> T[4,3]` for `[2, 1]`.
-///
-/// # Panics
-/// If there are not as many repetitions as dims.
+/// The whole tensor repeated along each dim: `T[2,3] -> T[4,3]` for `[2, 1]`. As in NumPy, missing repetitions are 1
+/// and missing dims have size 1, both in front.
 #[track_caller]
 pub fn tile(x: &Tensor, times: &[usize]) -> Tensor {
-    if times.len() != x.ndim() {
-        let rule = format!("{} dims need as many repetitions, not {}", x.ndim(), times.len());
-        violation("tile", &rule, &[x], Location::caller());
-    }
-    let pairs = |of: &dyn Fn(usize) -> usize| (0..2 * x.ndim()).map(of).collect::<Dims>();
-    let apart = pairs(&|i| if i % 2 == 0 { 1 } else { x.dims()[i / 2] });
-    let repeated = pairs(&|i| if i % 2 == 0 { times[i / 2] } else { x.dims()[i / 2] });
-    let dims = times.iter().zip(x.dims()).map(|(times, size)| times * size).collect();
+    let ndim = times.len().max(x.ndim());
+    let front = |list: &[usize]| [&vec![1; ndim - list.len()], list].concat();
+    let (times, sizes) = (front(times), front(x.dims()));
+    let pairs = |of: &dyn Fn(usize) -> usize| (0..2 * ndim).map(of).collect::<Dims>();
+    let apart = pairs(&|i| if i % 2 == 0 { 1 } else { sizes[i / 2] });
+    let repeated = pairs(&|i| if i % 2 == 0 { times[i / 2] } else { sizes[i / 2] });
+    let dims = times.iter().zip(&sizes).map(|(times, size)| times * size).collect();
     reshaped(&broadcast_to(&reshaped(x, apart), &repeated), dims)
+}
+
+/// Every element along a dim repeated so many times: `[1, 2]` by 2 is `[1, 1, 2, 2]`.
+///
+/// `T[2,3] -> T[4,3]` for dim 0 and 2 times.
+///
+/// # Panics
+/// If there is no such dim.
+#[track_caller]
+pub fn repeat(x: &Tensor, times: usize, dim: isize) -> Tensor {
+    let dim = x.dim_index("repeat", dim);
+    let with = |at: usize, size: usize| {
+        let mut dims = Dims::from_slice(x.dims());
+        dims.insert(at, size);
+        dims
+    };
+    let mut dims = Dims::from_slice(x.dims());
+    dims[dim] *= times;
+    reshaped(&broadcast_to(&reshaped(x, with(dim + 1, 1)), &with(dim + 1, times)), dims)
 }
 
 impl Tensor {
@@ -61,6 +74,12 @@ impl Tensor {
     #[track_caller]
     pub fn flip(&self, dim: isize) -> Tensor {
         flip(self, dim)
+    }
+
+    /// See [`repeat`].
+    #[track_caller]
+    pub fn repeat(&self, times: usize, dim: isize) -> Tensor {
+        repeat(self, times, dim)
     }
 
     /// See [`roll`].
@@ -113,6 +132,9 @@ mod tests {
         assert_eq!(x.roll(-1, 0).to_vec::<i32>(), [4, 5, 6, 1, 2, 3]);
         assert_eq!(x.roll(3, 1).to_vec::<i32>(), x.to_vec::<i32>());
         assert_eq!(x.tile(&[2, 1]).to_vec::<i32>(), [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(x.tile(&[2, 1, 1]).dims(), [2, 2, 3]);
+        assert_eq!(x.tile(&[2]).dims(), [2, 6]);
+        assert_eq!(x.repeat(2, 0).to_vec::<i32>(), [1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6]);
         assert_eq!(x.slice(1, ..1).tile(&[1, 3]).to_vec::<i32>(), [1, 1, 1, 4, 4, 4]);
         assert_eq!(Tensor::from([0i32; 0]).flip(0).roll(1, 0).dims(), [0]);
     }

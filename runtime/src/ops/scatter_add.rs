@@ -3,13 +3,14 @@
 use std::panic::Location;
 use std::rc::Rc;
 
+use super::add;
 use super::row_ids::{OutOfRange, check_ids, resolved};
+use super::scatter::checked;
 use super::take::{taken, with_lanes};
-use super::{add, cast};
 use crate::array::kernels::{RowDims, add_rows};
 use crate::array::{Array, Dims};
 use crate::bind::bind_at;
-use crate::dtype::{DType, promote};
+use crate::dtype::DType;
 use crate::error::violation;
 use crate::op::Op;
 use crate::tensor::Tensor;
@@ -32,21 +33,20 @@ type Site = &'static Location<'static>;
 /// ```
 #[track_caller]
 pub fn scatter_add(x: &Tensor, ids: &Tensor, rows: &Tensor) -> Tensor {
+    scatter_add_or(x, ids, rows, OutOfRange::Refuse)
+}
+
+/// [`scatter_add`], with a choice of what a number out of range does: with `Fill` and `Zero` its row is left out.
+///
+/// `T[n,3], i32[4], T[4,3] -> T[n,3]`.
+///
+/// # Panics
+/// As [`scatter_add`], but for numbers out of range that are not to be refused.
+#[track_caller]
+pub fn scatter_add_or(x: &Tensor, ids: &Tensor, rows: &Tensor, out_of_range: OutOfRange) -> Tensor {
     let site = Location::caller();
-    let n = x
-        .dims()
-        .first()
-        .copied()
-        .unwrap_or_else(|| violation("scatter_add", "a scalar has no rows", &[x], site));
-    let wanted = [ids.dims(), &x.dims()[1..]].concat();
-    if rows.dims() != wanted {
-        let rule = format!("the rows must have dims {wanted:?}: those of the ids, and of a row");
-        violation("scatter_add", &rule, &[x, ids, rows], site);
-    }
-    let at = RowDims { batch: 0, dim: 0 };
-    check_ids("scatter_add", x, ids, at, n, OutOfRange::Refuse);
-    let dtype = promote(x.dtype(), rows.dtype());
-    add(cast(x, dtype), added(&cast(rows, dtype), ids, at, n, OutOfRange::Refuse, site))
+    let [x, rows] = checked("scatter_add", x, ids, rows, out_of_range, site);
+    add(&x, added(&rows, ids, RowDims { batch: 0, dim: 0 }, x.dims()[0], out_of_range, site))
 }
 
 /// The sums of the rows that have the same number, for the numbers below `n`: `T[k,3], i32[k] -> T[n,3]`.
@@ -55,13 +55,24 @@ pub fn scatter_add(x: &Tensor, ids: &Tensor, rows: &Tensor) -> Tensor {
 /// If `ids` are not integers or one is out of range, or `rows` do not begin with the dims of `ids`.
 #[track_caller]
 pub fn segment_sum(rows: &Tensor, ids: &Tensor, n: usize) -> Tensor {
+    segment_sum_or(rows, ids, n, OutOfRange::Refuse)
+}
+
+/// [`segment_sum`], with a choice of what a number out of range does: with `Fill` and `Zero` its row is left out.
+///
+/// `T[k,3], i32[k] -> T[n,3]`.
+///
+/// # Panics
+/// As [`segment_sum`], but for numbers out of range that are not to be refused.
+#[track_caller]
+pub fn segment_sum_or(rows: &Tensor, ids: &Tensor, n: usize, out_of_range: OutOfRange) -> Tensor {
     let site = Location::caller();
     if !rows.dims().starts_with(ids.dims()) {
         violation("segment_sum", "the rows must begin with the dims of the ids", &[rows, ids], site);
     }
     let at = RowDims { batch: 0, dim: 0 };
-    check_ids("segment_sum", rows, ids, at, n, OutOfRange::Refuse);
-    added(rows, ids, at, n, OutOfRange::Refuse, site)
+    check_ids("segment_sum", rows, ids, at, n, out_of_range);
+    added(rows, ids, at, n, out_of_range, site)
 }
 
 /// Sums of rows by numbers that have been checked.

@@ -2,14 +2,14 @@
 
 use std::panic::Location;
 
-use super::row_ids::{OutOfRange, check_ids, resolved};
+use super::row_ids::{OutOfRange, resolved};
+use super::scatter::checked;
 use super::take::taken;
-use super::{cast, reshape::reshaped, where_};
+use super::{reshape::reshaped, where_};
 use crate::array::kernels::RowDims;
 use crate::array::{Array, Dims};
 use crate::bind::bind;
-use crate::dtype::{DType, promote};
-use crate::error::violation;
+use crate::dtype::DType;
 use crate::op::Op;
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
@@ -29,31 +29,31 @@ use crate::types::{AxisSet, TensorType};
 /// ```
 #[track_caller]
 pub fn scatter_set(x: &Tensor, ids: &Tensor, rows: &Tensor) -> Tensor {
+    scatter_set_or(x, ids, rows, OutOfRange::Refuse)
+}
+
+/// [`scatter_set`], with a choice of what a number out of range does: with `Fill` and `Zero` its row is left out.
+///
+/// `T[n,3], i32[4], T[4,3] -> T[n,3]`.
+///
+/// # Panics
+/// As [`scatter_set`], but for numbers out of range that are not to be refused.
+#[track_caller]
+pub fn scatter_set_or(x: &Tensor, ids: &Tensor, rows: &Tensor, out_of_range: OutOfRange) -> Tensor {
     let site = Location::caller();
-    let n = x
-        .dims()
-        .first()
-        .copied()
-        .unwrap_or_else(|| violation("scatter_set", "a scalar has no rows", &[x], site));
-    let row = &x.dims()[1..];
-    let wanted = [ids.dims(), row].concat();
-    if rows.dims() != wanted {
-        let rule = format!("the rows must have dims {wanted:?}: those of the ids, and of a row");
-        violation("scatter_set", &rule, &[x, ids, rows], site);
-    }
-    let at = RowDims { batch: 0, dim: 0 };
-    check_ids("scatter_set", x, ids, at, n, OutOfRange::Refuse);
-    let dtype = promote(x.dtype(), rows.dtype());
-    let last = bind(LastWriter { n }, &[ids]);
-    let rows = reshaped(&cast(rows, dtype), [&[ids.len()], row].concat().into());
-    let written = taken(&rows, &last, at, OutOfRange::Zero, site);
+    let [x, rows] = checked("scatter_set", x, ids, rows, out_of_range, site);
+    let (n, row) = (x.dims()[0], &x.dims()[1..]);
+    let last = bind(LastWriter { n, out_of_range }, &[ids]);
+    let rows = reshaped(&rows, [&[ids.len()], row].concat().into());
+    let written = taken(&rows, &last, RowDims { batch: 0, dim: 0 }, OutOfRange::Zero, site);
     let mask = reshaped(&last.ge(0), std::iter::once(n).chain(row.iter().map(|_| 1)).collect());
-    where_(&mask, &written, cast(x, dtype))
+    where_(&mask, &written, &x)
 }
 
 /// For each number below `n`, where among `ids` it occurs last; far out of range if nowhere: `i32[..] -> i64[n]`.
 struct LastWriter {
     n: usize,
+    out_of_range: OutOfRange,
 }
 
 /// A place that no row has, from either end.
@@ -69,14 +69,16 @@ impl Op for LastWriter {
     }
 
     fn eval(&self, inputs: &[Array], axes: &AxisSet) -> Array {
-        let ids = resolved(&inputs[0], self.n, OutOfRange::Refuse).contiguous();
+        let ids = resolved(&inputs[0], self.n, self.out_of_range).contiguous();
         let lanes = axes.lane_dims();
         let (count, picks) =
             (lanes.iter().product::<usize>(), ids.dims()[axes.len()..].iter().product::<usize>());
         let mut last = vec![NOWHERE; count * self.n];
         for lane in 0..count {
             for (k, &id) in ids.as_slice::<i64>()[lane * picks..][..picks].iter().enumerate() {
-                last[lane * self.n + id as usize] = k as i64;
+                if id >= 0 {
+                    last[lane * self.n + id as usize] = k as i64;
+                }
             }
         }
         Array::from_vec_in(ids.pool(), last, [&lanes[..], &[self.n]].concat())

@@ -3,6 +3,7 @@
 use std::ops::{Bound, RangeBounds};
 use std::panic::Location;
 
+use super::flip::flip;
 use super::pad::padded;
 use super::reshape::reshaped;
 use crate::array::{Array, Dims};
@@ -40,6 +41,38 @@ pub fn slice_step(x: &Tensor, dim: isize, range: impl RangeBounds<usize>, step: 
     let (start, stop) = bounds(range, x.dims()[dim]);
     cut[dim] = Cut { start, stop, step };
     cut_out(x, cut)
+}
+
+/// The elements along one dim as `x[start:stop:step]` has them in Python: negative numbers count from the end, what
+/// reaches outside is cut, and a negative step goes backwards.
+///
+/// `T[5] -> T[2]` for `None, Some(1), -2`.
+///
+/// # Panics
+/// If there is no such dim, or `step` is 0.
+///
+/// ```
+/// use axisgrad::{Tensor, ops::slice_by};
+/// let x = Tensor::from([0, 1, 2, 3, 4]);
+/// assert_eq!(slice_by(&x, 0, None, None, -2).to_vec::<i32>(), [4, 2, 0]);
+/// assert_eq!(slice_by(&x, 0, Some(-3), Some(9), 1).to_vec::<i32>(), [2, 3, 4]);
+/// ```
+#[track_caller]
+pub fn slice_by(x: &Tensor, dim: isize, start: Option<isize>, stop: Option<isize>, step: isize) -> Tensor {
+    if step == 0 {
+        violation("slice_by", "a step of 0 gets nowhere", &[x], Location::caller());
+    }
+    let (size, back) = (x.dim(dim) as isize, step < 0);
+    let (least, most) = if back { (-1, size - 1) } else { (0, size) };
+    let at = |i: isize| (if i < 0 { i + size } else { i }).clamp(least, most);
+    let start = start.map_or(if back { most } else { least }, at);
+    let stop = stop.map_or(if back { least } else { most }, at);
+    let count = ((stop - start) * step.signum()).max(0).unsigned_abs().div_ceil(step.unsigned_abs());
+    let reach = count.saturating_sub(1) * step.unsigned_abs();
+    let first = if back { start.max(0) as usize - reach } else { start as usize };
+    let stop = if count == 0 { first } else { first + reach + 1 };
+    let ahead = slice_step(x, dim, first..stop, step.unsigned_abs());
+    if back { flip(&ahead, dim) } else { ahead }
 }
 
 /// For each dim, every `steps`-th element from `starts` up to and without `stops`: `T[5,6] -> T[2,2]` for
@@ -222,6 +255,21 @@ mod tests {
         let pieces = x.split(1, &[1, 0, 4]);
         assert_eq!(pieces.iter().map(|piece| piece.dims()[1]).collect::<Vec<_>>(), [1, 0, 4]);
         assert_eq!(pieces[2].to_vec::<i32>(), [1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13, 14]);
+    }
+
+    #[test]
+    fn slices_as_in_python() {
+        let x = Tensor::from([0, 1, 2, 3, 4]);
+        let by = |start, stop, step| slice_by(&x, 0, start, stop, step).to_vec::<i32>();
+        assert_eq!(by(None, None, 1), [0, 1, 2, 3, 4]);
+        assert_eq!(by(Some(1), Some(-1), 2), [1, 3]);
+        assert_eq!(by(Some(-1), Some(-9), -3), [4, 1]);
+        assert_eq!(by(Some(3), Some(0), -1), [3, 2, 1]);
+        assert_eq!(by(Some(0), Some(3), -1), [0; 0]);
+        assert_eq!(by(Some(7), None, 1), [0; 0]);
+        assert_eq!(by(Some(-9), None, -1), [0; 0]);
+        assert_eq!(slice_by(&Tensor::from([0.0; 0]), 0, None, None, -1).dims(), [0]);
+        check_grads(|x: &Tensor| slice_by(x, -1, None, None, -2).sin(), &waves(&[2, 5], 0.3), 2);
     }
 
     #[test]

@@ -61,6 +61,17 @@ pub fn take_or(x: &Tensor, ids: &Tensor, dim: isize, out_of_range: OutOfRange) -
 /// ```
 #[track_caller]
 pub fn take_along_dim(x: &Tensor, ids: &Tensor, dim: isize) -> Tensor {
+    take_along_dim_or(x, ids, dim, OutOfRange::Refuse)
+}
+
+/// [`take_along_dim`], with a choice of what a number out of range does.
+///
+/// `T[m,n], i32[m,k] -> T[m,k]` for dim 1.
+///
+/// # Panics
+/// As [`take_along_dim`], but for numbers out of range that are not to be refused.
+#[track_caller]
+pub fn take_along_dim_or(x: &Tensor, ids: &Tensor, dim: isize, out_of_range: OutOfRange) -> Tensor {
     let dim = x.dim_index("take_along_dim", dim);
     let agree = x.ndim() == ids.ndim() && (0..x.ndim()).all(|i| i == dim || x.dims()[i] == ids.dims()[i]);
     if !agree {
@@ -69,8 +80,8 @@ pub fn take_along_dim(x: &Tensor, ids: &Tensor, dim: isize) -> Tensor {
     }
     let [x, ids] = [x, ids].map(|x| move_dim(x, dim as isize, -1));
     let at = RowDims { batch: x.ndim() - 1, dim: x.ndim() - 1 };
-    check_ids("take_along_dim", &x, &ids, at, x.dims()[at.dim], OutOfRange::Refuse);
-    move_dim(&taken(&x, &ids, at, OutOfRange::Refuse, Location::caller()), -1, dim as isize)
+    check_ids("take_along_dim", &x, &ids, at, x.dims()[at.dim], out_of_range);
+    move_dim(&taken(&x, &ids, at, out_of_range, Location::caller()), -1, dim as isize)
 }
 
 impl Tensor {

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
-use super::{elementwise, exp, minimum, sigmoid_pull, square, tanh_pull, where_positive};
+use super::{elementwise, exp, sigmoid_pull, square, tanh_pull, where_positive};
 use crate::array::number::Inexact;
 use crate::array::special::Special;
 use crate::dtype::Real;
@@ -36,7 +36,7 @@ elementwise! {
 
     /// *x* where it is positive, else *eˣ* - 1.
     pub elu: Elu [float -> same] (x) = if x > 0.0 { x } else { x.exp_minus_one() }; |ct, y| [
-        ct * exp(&minimum(x, 0.0))
+        where_(x.gt(0.0), ct, ct * exp(&where_(x.gt(0.0), 0.0, x)))
     ]
 
     /// *x* sigmoid(*x*), also called swish.

@@ -3,7 +3,7 @@
 // One formula serves every type, `bool` among them.
 #![allow(clippy::bool_comparison)]
 
-use super::{elementwise, exp, floor, larger_share, log, pow_base_slope, square};
+use super::{elementwise, exp, larger_share, log, pow_base_slope, square, trunc};
 use crate::array::number::{Inexact, Number, Ordered};
 use crate::dtype::Scalar;
 use crate::ops::where_;
@@ -20,15 +20,16 @@ elementwise! {
     pub mul: Mul [any -> same] (a, b) = a.times(b); |ct, y| [ct * b, ct * a]
 
     /// The quotient; of integers, a float.
-    pub div: Div [inexact -> same] (a, b) = a / b; |ct, y| [ct / b, -(ct * y / b)]
+    pub div: Div [inexact -> same] (a, b) = a.over(b); |ct, y| [ct / b, -(ct * y / b)]
 
     /// The remainder, with the sign of the divisor; of an integer by 0, 0.
-    pub rem: Rem [real -> same] (a, b) = a.modulo(b); |ct, y| [ct.clone(), -(ct * floor(&(a / b)))]
+    pub rem: Rem [real -> same] (a, b) = a.modulo(b); |ct, y| [ct.clone(), rem_pull(ct, a, b, y)]
 
     /// *aᵇ*. For a static integer *b*, [`powi`](super::powi) has derivatives everywhere.
     ///
-    /// The derivative by *a* at 0⁰ and by *b* of a negative *a* are NaN.
-    pub pow: Pow [inexact -> same] (a, b) = a.to_the(b); |ct, y| [
+    /// A negative power of an integer is 0, unless the integer is 1 or -1. The derivative by *a* at 0⁰ and by *b* of a
+    /// negative *a* are NaN.
+    pub pow: Pow [numeric -> same] (a, b) = a.to_the(b); |ct, y| [
         ct * pow_base_slope(a, b),
         ct * y * log(&where_(a.eq(0.0), 1.0, a))
     ]
@@ -62,8 +63,15 @@ elementwise! {
         |ct, y| [ct * log(b), ct * a / b]
 }
 
-/// *e^(a - y)*: how much of the sum *eʸ* is *eᵃ*. Where both are infinite it is all of it.
+/// *e^(a - y)*: how much of the sum *eʸ* is *eᵃ*. Infinity counts as 0 here, as in JAX, so that where both are infinite
+/// it is all of it.
 fn share(a: &Tensor, y: &Tensor) -> Tensor {
-    let infinite = a.eq(f64::INFINITY).logical_and(y.eq(f64::INFINITY));
-    exp(&where_(infinite, 0.0, a - y))
+    let finite = |x: &Tensor| where_(x.eq(f64::INFINITY), 0.0, x);
+    exp(&(finite(a) - finite(y)))
+}
+
+/// *y* = *a* - trunc(*a*/*b*) *b*, and once more *b* where that has another sign than *b*.
+fn rem_pull(ct: &Tensor, a: &Tensor, b: &Tensor, y: &Tensor) -> Tensor {
+    let moved = y.ne(0.0).logical_and(a.lt(0.0).ne(b.lt(0.0)));
+    where_(moved, ct, 0.0) - ct * trunc(&(a / b))
 }

@@ -40,6 +40,9 @@ elementwise! {
     /// Whether it is NaN, or has a part that is.
     pub isnan: IsNan [inexact -> bool] (x) = x.is_nan(); |ct, y| []
 
+    /// Whether it is infinite, or has a part that is.
+    pub isinf: IsInf [inexact -> bool] (x) = x.is_infinite(); |ct, y| []
+
     /// Whether it is neither NaN nor infinite.
     pub isfinite: IsFinite [inexact -> bool] (x) = x.is_finite(); |ct, y| []
 }

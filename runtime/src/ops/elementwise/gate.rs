@@ -1,7 +1,7 @@
 //! Parts that the cotangents of other ops are made of, each one pass over memory.
 
 use super::{elementwise, log, pow};
-use crate::array::number::Inexact;
+use crate::array::number::Number;
 use crate::dtype::Scalar;
 use crate::ops::where_;
 use crate::tensor::Tensor;

@@ -14,8 +14,10 @@
 
 mod activation;
 mod binary;
+mod bitwise;
 mod compare;
 mod complex;
+mod composed;
 mod gate;
 mod special;
 #[cfg(test)]
@@ -24,8 +26,10 @@ mod unary;
 
 pub use activation::*;
 pub use binary::*;
+pub use bitwise::*;
 pub use compare::*;
 pub use complex::*;
+pub use composed::*;
 pub(crate) use gate::*;
 pub use special::*;
 pub use unary::*;
@@ -197,6 +201,7 @@ macro_rules! elementwise {
     (@class inexact) => { "a float or complex type (integers become `f32`)" };
     (@class float) => { "a float type (integers become `f32`)" };
     (@class complex) => { "a complex type" };
+    (@class integer) => { "an integer type" };
     (@class bool) => { "`bool` (numbers count as true unless they are 0)" };
 }
 pub(crate) use elementwise;
@@ -209,6 +214,7 @@ pub(crate) enum Class {
     numeric,
     ordered,
     real,
+    integer,
     inexact,
     float,
     complex,
@@ -222,6 +228,7 @@ impl Class {
             Self::numeric => dtype.is_integer() || dtype.is_inexact(),
             Self::ordered => dtype.is_bool() || dtype.is_integer() || dtype.is_float(),
             Self::real => dtype.is_integer() || dtype.is_float(),
+            Self::integer => dtype.is_integer(),
             Self::inexact => dtype.is_inexact(),
             Self::float => dtype.is_float(),
             Self::complex => dtype.is_complex(),
@@ -244,6 +251,7 @@ impl Class {
             Self::numeric => "must be numbers",
             Self::ordered => "must have an order, which complex numbers have not",
             Self::real => "must be integers or floats",
+            Self::integer => "must be integers",
             Self::inexact => "must be floats or complex",
             Self::float => "must be floats",
             Self::complex => "must be complex",

@@ -1,6 +1,6 @@
 //! Functions of one number: arithmetic, powers, exponentials, trigonometry.
 
-use std::f64::consts::LN_2;
+use std::f64::consts::{LN_2, LN_10};
 
 use super::{elementwise, maximum};
 use crate::array::number::{Inexact, Number, Ordered};
@@ -17,7 +17,7 @@ elementwise! {
     /// The derivative at 0 is 1 for real numbers, 0 for complex ones.
     pub abs: Abs [numeric -> real] (x) = x.size(); |ct, y| [abs_vjp(ct, x, y)]
 
-    /// -1, 0 or 1; of NaN, NaN. The derivative is 0.
+    /// -1, 0 or 1; of NaN, NaN. The derivative is 0. (Of a complex number, see [`angle`](super::angle()).)
     pub sign: Sign [real -> same] (x) = x.signum_or_zero(); |ct, y| []
 
     /// *x²*.
@@ -40,7 +40,7 @@ elementwise! {
     pub rsqrt: Rsqrt [inexact -> same] (x) = x.sqrt().inverse(); |ct, y| [ct * -0.5 * y / x]
 
     /// The real cube root.
-    pub cbrt: Cbrt [float -> same] (x) = x.cbrt(); |ct, y| [ct / (square(y) * 3.0)]
+    pub cbrt: Cbrt [float -> same] (x) = x.cbrt(); |ct, y| [ct * (powi(y, -2) / 3.0)]
 
     /// *eˣ*.
     pub exp: Exp [inexact -> same] (x) = x.exponential(); |ct, y| [ct * y]
@@ -56,6 +56,9 @@ elementwise! {
 
     /// The logarithm to base 2.
     pub log2: Log2 [inexact -> same] (x) = x.log2(); |ct, y| [ct / (x * LN_2)]
+
+    /// The logarithm to base 10.
+    pub log10: Log10 [inexact -> same] (x) = x.log10(); |ct, y| [ct / (x * LN_10)]
 
     /// log(1 + *x*), exact near 0.
     pub log1p: Log1p [inexact -> same] (x) = x.log_one_plus(); |ct, y| [ct / (x + 1.0)]
@@ -88,7 +91,7 @@ elementwise! {
     pub asinh: Asinh [inexact -> same] (x) = x.asinh(); |ct, y| [ct * rsqrt(&(square(x) + 1.0))]
 
     /// The inverse hyperbolic cosine.
-    pub acosh: Acosh [inexact -> same] (x) = x.acosh(); |ct, y| [ct * rsqrt(&(x - 1.0)) * rsqrt(&(x + 1.0))]
+    pub acosh: Acosh [inexact -> same] (x) = x.acosh(); |ct, y| [ct * acosh_slope(x)]
 
     /// The inverse hyperbolic tangent.
     pub atanh: Atanh [inexact -> same] (x) = x.atanh(); |ct, y| [ct / (1.0 - square(x))]
@@ -99,8 +102,17 @@ elementwise! {
     /// The smallest integer that is not smaller. The derivative is 0.
     pub ceil: Ceil [float -> same] (x) = x.ceil(); |ct, y| []
 
+    /// The next integer towards 0. The derivative is 0.
+    pub trunc: Trunc [float -> same] (x) = x.trunc(); |ct, y| []
+
     /// The nearest integer, the even one of two. The derivative is 0.
     pub round: Round [float -> same] (x) = x.round_ties_even(); |ct, y| []
+}
+
+/// 1/√(x² - 1); the root of the product has another sign than the product of the roots for some complex numbers.
+fn acosh_slope(x: &Tensor) -> Tensor {
+    let (below, above) = (x - 1.0, x + 1.0);
+    if x.dtype().is_complex() { rsqrt(&below) * rsqrt(&above) } else { rsqrt(&(below * above)) }
 }
 
 /// Along the sign of a real number; along the direction of a complex one.

@@ -143,7 +143,7 @@ fn signs(dtype: DType, n: usize) -> Tensor {
 }
 
 fn constant(dtype: DType, dims: &[usize], element: impl Fn(usize) -> f64) -> Tensor {
-    dispatch!(dtype, T => {
+    dispatch!(dtype in [stored], T => {
         let elements = (0..dims.iter().product()).map(|at| T::from_f64(element(at))).collect();
         Array::from_vec::<T>(elements, dims).into()
     })

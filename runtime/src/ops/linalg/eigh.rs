@@ -2,12 +2,11 @@
 
 use std::panic::Location;
 
-use super::{symmetric, transposed};
+use super::{check_matrix, symmetric, transposed};
 use crate::array::kernels;
 use crate::array::{Array, Dims};
 use crate::bind::bind;
 use crate::dtype::DType;
-use crate::error::violation;
 use crate::op::Op;
 use crate::ops::{concat, expand_dims, flip, matmul, slice, where_};
 use crate::tensor::Tensor;
@@ -51,9 +50,7 @@ pub fn eigh(x: &Tensor) -> (Tensor, Tensor) {
 /// If the operand is no matrix of floats.
 #[track_caller]
 pub fn svdvals(x: &Tensor) -> Tensor {
-    if x.ndim() < 2 || !x.dtype().is_float() {
-        violation("svdvals", "a matrix of floats is needed", &[x], Location::caller());
-    }
+    check_matrix("svdvals", x, Location::caller());
     let (m, n) = (x.dim(-2), x.dim(-1));
     let square = |size: usize| {
         let dims: Dims = x.dims()[..x.ndim() - 2].iter().copied().chain([size, size]).collect();

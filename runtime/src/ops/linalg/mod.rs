@@ -6,7 +6,12 @@
 pub mod cholesky;
 pub mod det;
 pub mod eigh;
+pub mod expm;
+pub mod kron;
+pub mod lu;
+pub mod qr;
 pub mod solve;
+pub mod svd;
 pub mod triangular_solve;
 
 use std::panic::Location;
@@ -14,7 +19,12 @@ use std::panic::Location;
 pub use cholesky::cholesky;
 pub use det::{det, slogdet};
 pub use eigh::{eigh, eigvalsh, svdvals};
+pub use expm::expm;
+pub use kron::kron;
+pub use lu::lu;
+pub use qr::qr;
 pub use solve::{inv, matrix_power, solve};
+pub use svd::{lstsq, pinv, svd};
 pub use triangular_solve::triangular_solve;
 
 use super::matmul::{batch_dims, stretched};
@@ -54,6 +64,13 @@ fn check_square(op: &str, x: &Tensor, elements: Elements) {
     violation(op, &rule, &[x], Location::caller());
 }
 
+/// Refuses what is no stack of matrices of floats.
+fn check_matrix(op: &str, x: &Tensor, site: &'static Location<'static>) {
+    if x.ndim() < 2 || !x.dtype().is_float() {
+        violation(op, "a matrix of floats is needed", &[x], site);
+    }
+}
+
 /// The mean of each matrix and its transpose.
 #[track_caller]
 fn symmetric(op: &str, x: &Tensor) -> Tensor {
@@ -65,12 +82,18 @@ fn symmetric(op: &str, x: &Tensor) -> Tensor {
 /// `b` counts as a column.
 #[track_caller]
 fn solved(op: &str, a: &Tensor, b: &Tensor, solve: impl FnOnce(&Tensor, &Tensor) -> Tensor) -> Tensor {
-    let site = Location::caller();
     check_square(op, a, Elements::Inexact);
+    solved_by(op, a, b, solve)
+}
+
+/// As [`solved`], for matrices of any dims.
+#[track_caller]
+fn solved_by(op: &str, a: &Tensor, b: &Tensor, solve: impl FnOnce(&Tensor, &Tensor) -> Tensor) -> Tensor {
+    let site = Location::caller();
     let vector = b.ndim() == 1;
     let column = if vector { expand_dims(b, 1) } else { b.clone() };
-    if b.ndim() == 0 || column.dim(-2) != a.dim(-1) {
-        violation(op, &format!("a right-hand side has {} rows", a.dim(-1)), &[a, b], site);
+    if b.ndim() == 0 || column.dim(-2) != a.dim(-2) {
+        violation(op, &format!("a right-hand side has {} rows", a.dim(-2)), &[a, b], site);
     }
     if b.dtype() == DType::Float0 || b.dtype().is_bool() {
         violation(op, &format!("a right-hand side of {} is none; cast it first", b.dtype()), &[a, b], site);
