@@ -8,6 +8,7 @@ pub mod derivative;
 pub mod interpret;
 pub mod ops;
 pub mod placement;
+pub mod promote;
 pub mod record;
 pub mod run;
 pub mod streams;

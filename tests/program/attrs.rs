@@ -1,10 +1,11 @@
 //! The attributes of a statement, read as what an op needs.
 
-use axisgrad::Tensor;
+use axisgrad::{DType, Tensor};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-use super::record::Fun;
+use super::compare::dtype;
+use super::record::{Fun, OneOrMany};
 
 /// What an op gets: its operands and its attributes.
 #[derive(Clone, Copy)]
@@ -59,8 +60,14 @@ impl<'a> Operands<'a> {
         self.get(name)
     }
 
-    /// The attribute `axes`, or all dims of the first operand.
+    /// The attribute `axes` or `axis`, or all dims of the first operand.
     pub fn dims(&self) -> Vec<isize> {
-        self.find("axes").unwrap_or_else(|| (0..self[0].ndim() as isize).collect())
+        let some: Option<OneOrMany<isize>> = self.find("axes").or_else(|| self.find("axis"));
+        some.map_or_else(|| (0..self[0].ndim() as isize).collect(), |dims| dims.as_slice().to_vec())
+    }
+
+    /// The dtype under that name, or a default.
+    pub fn dtype_or(&self, default: DType) -> DType {
+        self.find::<String>("dtype").map_or(default, |name| dtype(&name))
     }
 }

@@ -4,6 +4,7 @@ use axisgrad::Tensor;
 use axisgrad::array::Array;
 use axisgrad::dtype::DType;
 use axisgrad::ops::gather;
+use half::bf16;
 use num_complex::Complex;
 
 use super::record::{AxisRecord, ResultRecord, Tolerance};
@@ -102,6 +103,9 @@ fn numbers(array: &Array) -> Vec<Complex<f64>> {
         DType::F32 => array.to_vec::<f32>().into_iter().map(|x| real(x.into())).collect(),
         DType::I32 => array.to_vec::<i32>().into_iter().map(|x| real(x.into())).collect(),
         DType::I64 => array.to_vec::<i64>().into_iter().map(|x| real(x as f64)).collect(),
+        DType::BF16 => array.to_vec::<bf16>().into_iter().map(|x| real(x.into())).collect(),
+        DType::U32 => array.to_vec::<u32>().into_iter().map(|x| real(x.into())).collect(),
+        DType::U64 => array.to_vec::<u64>().into_iter().map(|x| real(x as f64)).collect(),
         DType::U8 => array.to_vec::<u8>().into_iter().map(|x| real(x.into())).collect(),
         DType::Bool => array.to_vec::<bool>().into_iter().map(|x| real(u8::from(x).into())).collect(),
         DType::C128 => array.to_vec::<Complex<f64>>(),
@@ -119,7 +123,10 @@ fn dtype_name(dtype: DType) -> &'static str {
         DType::F32 => "float32",
         DType::I32 => "int32",
         DType::I64 => "int64",
+        DType::BF16 => "bfloat16",
         DType::U8 => "uint8",
+        DType::U32 => "uint32",
+        DType::U64 => "uint64",
         DType::Bool => "bool",
         DType::C128 => "complex128",
         DType::C64 => "complex64",
@@ -133,7 +140,7 @@ fn dtype_name(dtype: DType) -> &'static str {
 /// If axisgrad has none of that name.
 pub fn dtype(name: &str) -> DType {
     use DType::*;
-    let known = [F64, F32, I32, I64, U8, Bool, C128, C64, Float0];
+    let known = [F64, F32, BF16, I32, I64, U8, U32, U64, Bool, C128, C64, Float0];
     let found = known.into_iter().find(|&dtype| dtype_name(dtype) == name);
     found.unwrap_or_else(|| panic!("axisgrad has no dtype {name}"))
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use axisgrad::{Axis, Tensor};
 
 use super::attrs::Operands;
+use super::promote::promoted;
 use super::record::{Fun, Operand, Statement};
 use super::value::{is_known_dtype, number};
 use super::{ops, transforms};
@@ -43,7 +44,8 @@ impl Context {
         self.axes.keys().cloned().collect()
     }
 
-    fn note(&self, x: &Tensor) {
+    /// Notes the axes that a value varies over.
+    pub fn note(&self, x: &Tensor) {
         self.seen.borrow_mut().extend(x.axes().iter().map(|axis| axis.name().to_owned()));
     }
 
@@ -103,7 +105,7 @@ pub fn call(context: &Context, fun: &Fun, args: &[Tensor]) -> Returned {
 
 fn execute(context: &Context, statement: &Statement, names: &HashMap<String, Slot>) -> Vec<Slot> {
     let slots: Vec<Slot> = statement.operands.iter().map(|operand| slot(operand, names)).collect();
-    let inputs = tensors(&slots);
+    let inputs = promoted(&statement.op, tensors(&statement.op, &slots));
     let operands = Operands::new(&inputs, &statement.attrs);
     if statement.op == "axis_size" {
         return vec![Slot::Number(context.axis(&operands.get::<String>("axis_name")).size() as f64)];
@@ -124,9 +126,9 @@ fn slot(operand: &Operand, names: &HashMap<String, Slot>) -> Slot {
     }
 }
 
-/// Numbers become tensors of the dtype of the last tensor beside them (the first operand of `where` is a mask).
-fn tensors(slots: &[Slot]) -> Vec<Tensor> {
-    let mut given = slots.iter().filter_map(|slot| match slot {
+/// Numbers become tensors of the dtype of the last tensor beside them; the mask of `where` does not count.
+fn tensors(op: &str, slots: &[Slot]) -> Vec<Tensor> {
+    let mut given = slots.iter().skip(usize::from(op == "where")).filter_map(|slot| match slot {
         Slot::Tensor(x) => Some(x.dtype()),
         Slot::Number(_) => None,
     });

@@ -7,7 +7,7 @@ use axisgrad::{DType, Tensor};
 use super::attrs::Operands;
 use super::compare::dtype;
 use super::interpret::Context;
-use super::record::ArrayRecord;
+use super::record::{ArrayRecord, OneOrMany};
 use super::value::array;
 
 /// Runs an op.
@@ -57,16 +57,16 @@ const UNARY: &[Row] = &[
     ("sinc", |_, o| vec![o[0].sinc()]),
     ("sigmoid", |_, o| vec![o[0].sigmoid()]),
     ("softplus", |_, o| vec![o[0].softplus()]),
-    ("relu", |_, o| vec![o[0].relu()]),
+    ("relu", |_, o| vec![if o[0].dtype().is_inexact() { o[0].relu() } else { o[0].maximum(0) }]),
     ("relu6", |_, o| vec![o[0].relu6()]),
     ("silu", |_, o| vec![o[0].silu()]),
     ("elu", |_, o| vec![o[0].elu()]),
     ("log_sigmoid", |_, o| vec![o[0].log_sigmoid()]),
     ("square", |_, o| vec![o[0].square()]),
     ("reciprocal", |_, o| vec![o[0].reciprocal()]),
-    ("floor", |_, o| vec![o[0].floor()]),
-    ("ceil", |_, o| vec![o[0].ceil()]),
-    ("round", |_, o| vec![o[0].round()]),
+    ("floor", |_, o| vec![rounded(&o[0], Tensor::floor)]),
+    ("ceil", |_, o| vec![rounded(&o[0], Tensor::ceil)]),
+    ("round", |_, o| vec![rounded(&o[0], Tensor::round)]),
     ("real", |_, o| vec![o[0].real()]),
     ("imag", |_, o| vec![o[0].imag()]),
     ("conj", |_, o| vec![o[0].conj()]),
@@ -79,6 +79,11 @@ const UNARY: &[Row] = &[
     ("gelu", |_, o| vec![if o.get("approximate") { o[0].gelu() } else { o[0].gelu_exact() }]),
     ("convert", |_, o| vec![o[0].cast(dtype(&o.get::<String>("dtype")))]),
 ];
+
+/// An integer is round.
+fn rounded(x: &Tensor, op: fn(&Tensor) -> Tensor) -> Tensor {
+    if x.dtype().is_inexact() { op(x) } else { x.clone() }
+}
 
 const BINARY: &[Row] = &[
     ("add", |_, o| vec![&o[0] + &o[1]]),
@@ -108,22 +113,20 @@ const BINARY: &[Row] = &[
 
 const SHAPE: &[Row] = &[
     ("const", |_, o| vec![Tensor::from(array(&o.get::<ArrayRecord>("value")))]),
-    ("iota", |_, o| vec![op::iota(dtype(&o.get::<String>("dtype")), o.get("n"))]),
-    ("eye", |_, o| {
-        vec![op::eye(o.find::<String>("dtype").map_or(DType::F64, |name| dtype(&name)), o.get("n"))]
-    }),
+    ("iota", |_, o| vec![op::iota(o.dtype_or(DType::I64), o.get("n"))]),
+    ("eye", |_, o| vec![op::eye(o.dtype_or(DType::F64), o.get("n"))]),
     ("tril", |_, o| vec![op::tril(&o[0], o.get_or_default("k"))]),
     ("triu", |_, o| vec![op::triu(&o[0], o.get_or_default("k"))]),
     ("diag", |_, o| vec![op::diag(&o[0])]),
     ("trace", |_, o| vec![op::trace(&o[0])]),
-    ("one_hot", |_, o| vec![op::one_hot(&o[0], o.get("n"), DType::F64)]),
+    ("one_hot", |_, o| vec![op::one_hot(&o[0], o.get("n"), o.dtype_or(DType::F64))]),
     ("reshape", |_, o| vec![o[0].reshape(o.get::<Vec<isize>>("shape"))]),
     ("transpose", |_, o| {
         vec![o.find::<Vec<isize>>("perm").map_or_else(|| o[0].t(), |order| o[0].permute(order))]
     }),
     ("broadcast_to", |_, o| vec![o[0].broadcast_to(&o.get::<Vec<usize>>("shape"))]),
     ("expand_dims", |_, o| vec![o[0].expand_dims(o.get("axis"))]),
-    ("squeeze", |_, o| vec![o[0].squeeze(o.get("axis"))]),
+    ("squeeze", |_, o| vec![squeeze(o)]),
     ("concat", |_, o| vec![op::concat(&o.inputs.iter().collect::<Vec<_>>(), o.get("axis"))]),
     ("stack", |_, o| vec![op::stack(&o.inputs.iter().collect::<Vec<_>>(), o.get_or_default("axis"))]),
     ("slice", |_, o| {
@@ -132,26 +135,62 @@ const SHAPE: &[Row] = &[
         vec![op::strided_slice(&o[0], &starts, &stops, &steps)]
     }),
     ("pad", |_, o| {
-        vec![o[0].pad(&o.get::<Vec<(usize, usize, usize)>>("config"), o.find("value").unwrap_or(0.0))]
+        vec![pad(&o[0], &o.get::<Vec<(isize, isize, usize)>>("config"), o.find("value").unwrap_or(0.0))]
     }),
-    ("flip", |_, o| vec![o.get::<Vec<isize>>("axes").iter().fold(o[0].clone(), |x, &dim| x.flip(dim))]),
+    ("flip", |_, o| vec![o.dims().iter().fold(o[0].clone(), |x, &dim| x.flip(dim))]),
     ("roll", |_, o| vec![o[0].roll(o.get("shift"), o.get("axis"))]),
     ("tile", |_, o| vec![o[0].tile(&o.get::<Vec<usize>>("reps"))]),
     ("index", |_, o| vec![index(&o[0], &o[1])]),
     ("take", |_, o| {
-        let clip = o.find::<String>("mode").is_some_and(|mode| mode == "clip");
-        let out_of_range = if clip { OutOfRange::Clip } else { OutOfRange::Fill };
-        vec![op::take_or(&o[0], &o[1], o.get_or_default("axis"), out_of_range)]
+        let dim: isize = o.get_or_default("axis");
+        let size = o[0].dim(dim) as i64;
+        vec![match o.find::<String>("mode").as_deref() {
+            Some("clip") => op::take_or(&o[0], &o[1], dim, OutOfRange::Clip),
+            Some("wrap") => op::take(&o[0], &(o[1].cast(DType::I64) % size), dim),
+            _ => op::take_or(&o[0], &o[1], dim, OutOfRange::Fill),
+        }]
     }),
-    ("take_along_axis", |_, o| vec![op::take_along_dim(&o[0], &o[1], o.get("axis"))]),
-    ("scatter_add", |_, o| vec![op::scatter_add(&o[0], &o[1], &o[2])]),
-    ("scatter_set", |_, o| vec![op::scatter_set(&o[0], &o[1], &o[2])]),
+    ("take_along_axis", |_, o| vec![op::take_along_dim_or(&o[0], &o[1], o.get("axis"), OutOfRange::Fill)]),
+    ("scatter_add", |_, o| vec![op::scatter_add_or(&o[0], &o[1], &rows(o), OutOfRange::Fill)]),
+    ("scatter_set", |_, o| vec![op::scatter_set_or(&o[0], &o[1], &rows(o), OutOfRange::Fill)]),
+    ("scatter_mul", |_, o| vec![op::scatter_mul_or(&o[0], &o[1], &rows(o), OutOfRange::Fill)]),
     ("dynamic_slice", |_, o| {
         let starts: Vec<&Tensor> = o.inputs[1..].iter().collect();
         vec![op::dynamic_slice(&o[0], &starts, &o.get::<Vec<usize>>("sizes"))]
     }),
-    ("segment_sum", |_, o| vec![op::segment_sum(&o[0], &o[1], o.get("n"))]),
+    ("segment_sum", |_, o| {
+        // Numbers below 0 are out of range too.
+        let (ids, n) = (o[1].cast(DType::I64), o.get::<usize>("n"));
+        let ids = op::where_(ids.lt(0), n as i64, &ids);
+        vec![op::segment_sum_or(&o[0], &ids, n, OutOfRange::Fill)]
+    }),
 ];
+
+/// The updates of a scatter, broadcast to one row for each number.
+fn rows(operands: Operands<'_>) -> Tensor {
+    let dims = [operands[1].dims(), &operands[0].dims()[1..]].concat();
+    operands[2].broadcast_to(&dims)
+}
+
+fn squeeze(operands: Operands<'_>) -> Tensor {
+    let x = &operands[0];
+    let ones = || (0..x.ndim() as isize).filter(|&dim| x.dim(dim) == 1).collect();
+    let dims = operands.find::<OneOrMany<isize>>("axis").map_or_else(ones, |dims| dims.as_slice().to_vec());
+    let mut dims: Vec<isize> = dims.iter().map(|dim| dim.rem_euclid(x.ndim() as isize)).collect();
+    dims.sort_unstable();
+    dims.iter().rev().fold(x.clone(), |x, &dim| x.squeeze(dim))
+}
+
+/// Negative widths cut off.
+fn pad(x: &Tensor, config: &[(isize, isize, usize)], value: f64) -> Tensor {
+    let widths: Vec<_> =
+        config.iter().map(|&(low, high, inner)| (low.max(0) as usize, high.max(0) as usize, inner)).collect();
+    let cut = |x: Tensor, (dim, &(low, high, _)): (usize, &(isize, isize, usize))| {
+        let stop = x.dims()[dim] - (-high).max(0) as usize;
+        x.slice(dim as isize, (-low).max(0) as usize..stop)
+    };
+    config.iter().enumerate().fold(x.pad(&widths, value), cut)
+}
 
 /// In the format a row that is not there reads as the last one, and gets no gradient.
 fn index(x: &Tensor, ids: &Tensor) -> Tensor {
@@ -173,24 +212,39 @@ const REDUCE: &[Row] = &[
     ("min", |_, o| vec![kept(o, o[0].min(&o.dims()[..]))]),
     ("any", |_, o| vec![kept(o, o[0].any(&o.dims()[..]))]),
     ("all", |_, o| vec![kept(o, o[0].all(&o.dims()[..]))]),
-    ("argmax", |_, o| vec![o[0].argmax(o.get::<isize>("axis"))]),
-    ("argmin", |_, o| vec![o[0].argmin(o.get::<isize>("axis"))]),
-    ("softmax", |_, o| vec![o[0].softmax(o.get("axis"))]),
-    ("log_softmax", |_, o| vec![o[0].log_softmax(o.get("axis"))]),
+    ("argmax", |_, o| vec![positions(o, |x, dim| x.argmax(dim))]),
+    ("argmin", |_, o| vec![positions(o, |x, dim| x.argmin(dim))]),
+    ("softmax", |_, o| vec![o[0].softmax(o.find("axis").unwrap_or(-1))]),
+    ("log_softmax", |_, o| vec![o[0].log_softmax(o.find("axis").unwrap_or(-1))]),
 ];
 
 const ORDER: &[Row] = &[
-    ("sort", |_, o| vec![op::sort(&o[0], o.get("axis"))]),
-    ("argsort", |_, o| vec![op::argsort(&o[0], o.get("axis"))]),
+    ("sort", |_, o| vec![op::sort(&o[0], o.find("axis").unwrap_or(-1))]),
+    ("argsort", |_, o| vec![op::argsort(&o[0], o.find("axis").unwrap_or(-1)).cast(DType::I64)]),
     ("top_k", |_, o| Vec::from(<[Tensor; 2]>::from(op::top_k(&o[0], o.get("k"))))),
-    ("median", |_, o| {
-        vec![o.find("axis").map_or_else(|| op::median(&o[0].flatten(), 0), |dim| op::median(&o[0], dim))]
-    }),
+    ("median", |_, o| vec![kept(o, median(o))]),
     ("cumsum", |_, o| vec![directed(o, op::cumsum)]),
     ("cumprod", |_, o| vec![directed(o, op::cumprod)]),
     ("cummax", |_, o| vec![directed(o, op::cummax)]),
     ("cumlogsumexp", |_, o| vec![directed(o, op::cumlogsumexp)]),
 ];
+
+/// Of all elements, where no dim is named; the format counts in 64 bits.
+fn positions(operands: Operands<'_>, op: fn(&Tensor, isize) -> Tensor) -> Tensor {
+    let found =
+        operands.find("axis").map_or_else(|| op(&operands[0].flatten(), 0), |dim| op(&operands[0], dim));
+    found.cast(DType::I64)
+}
+
+/// Over several dims, made one.
+fn median(operands: Operands<'_>) -> Tensor {
+    let (x, ndim) = (&operands[0], operands[0].ndim() as isize);
+    let gone: Vec<isize> = operands.dims().iter().map(|dim| dim.rem_euclid(ndim.max(1))).collect();
+    let left: Vec<isize> = (0..ndim).filter(|dim| !gone.contains(dim)).collect();
+    let dims: Vec<isize> = left.iter().map(|&dim| x.dim(dim) as isize).collect();
+    let rows = x.permute([&left[..], &gone].concat()).reshape([&dims[..], &[-1]].concat());
+    op::median(&rows, -1)
+}
 
 /// A cumulative op, from the end where that is asked for.
 fn directed(operands: Operands<'_>, op: fn(&Tensor, isize) -> Tensor) -> Tensor {
@@ -212,15 +266,27 @@ fn kept(operands: Operands<'_>, reduced: Tensor) -> Tensor {
 const CONTRACT: &[Row] = &[
     ("einsum", |_, o| vec![op::einsum(&o.get::<String>("spec"), o.inputs.iter().collect::<Vec<_>>())]),
     ("matmul", |_, o| vec![op::matmul(&o[0], &o[1])]),
-    ("conv", |_, o| {
-        let [strides, lhs, rhs]: [Vec<usize>; 3] =
-            ["strides", "lhs_dilation", "rhs_dilation"].map(|name| o.get_or_default(name));
-        let padding: Vec<(usize, usize)> = o.get_or_default("padding");
-        vec![op::conv(&o[0], &o[1], &strides, &padding, &lhs, &rhs, o.find("groups").unwrap_or(1))]
-    }),
+    ("conv", |_, o| vec![conv(o)]),
     ("max_pool", |_, o| vec![pooled(o, op::max_pool)]),
     ("avg_pool", |_, o| vec![pooled(o, op::avg_pool)]),
 ];
+
+/// Negative padding cuts the dilated input.
+fn conv(operands: Operands<'_>) -> Tensor {
+    let [strides, lhs, rhs]: [Vec<usize>; 3] =
+        ["strides", "lhs_dilation", "rhs_dilation"].map(|name| operands.get_or_default(name));
+    let (x, kernel, groups) = (&operands[0], &operands[1], operands.find("groups").unwrap_or(1));
+    let padding: Vec<(isize, isize)> = operands.get_or_default("padding");
+    let widths: Option<Vec<(usize, usize)>> =
+        padding.iter().map(|&(low, high)| Some((low.try_into().ok()?, high.try_into().ok()?))).collect();
+    if let Some(widths) = widths {
+        return op::conv(x, kernel, &strides, &widths, &lhs, &rhs, groups);
+    }
+    let inner = |dim: usize| lhs.get(dim).copied().unwrap_or(1) - 1;
+    let spatial = padding.iter().enumerate().map(|(dim, &(low, high))| (low, high, inner(dim)));
+    let config: Vec<_> = [(0, 0, 0); 2].into_iter().chain(spatial).collect();
+    op::conv(&pad(x, &config, 0.0), kernel, &strides, &[], &[], &rhs, groups)
+}
 
 type Pool = fn(&Tensor, &[usize], &[usize], &[(usize, usize)]) -> Tensor;
 
@@ -239,6 +305,7 @@ const LINEAR_ALGEBRA: &[Row] = &[
     ("eigvalsh", |_, o| vec![op::eigvalsh(&o[0])]),
     ("svdvals", |_, o| vec![op::svdvals(&o[0])]),
     ("matrix_power", |_, o| vec![op::matrix_power(&o[0], o.get("n"))]),
+    ("expm", |_, o| vec![op::expm(&o[0])]),
 ];
 
 /// The attribute `trans`: 0 or 1, or a truth value.
@@ -278,7 +345,9 @@ fn name(operands: Operands<'_>) -> String {
 fn varying(context: &Context, operands: Operands<'_>) -> Tensor {
     let names = operands.find("axes").unwrap_or_else(|| vec![operands.get::<String>("axis_name")]);
     let missing = names.iter().filter(|name| !operands[0].axes().contains(name));
-    missing.fold(operands[0].clone(), |x, name| op::pvary(&x, context.axis(name)))
+    let x = missing.fold(operands[0].clone(), |x, name| op::pvary(&x, context.axis(name)));
+    context.note(&x);
+    x
 }
 
 /// Untiled, the dim `split` goes and a dim for the source comes at `concat` of the result.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axisgrad::array::Array;
 use axisgrad::{Tensor, Tree};
+use half::bf16;
 use num_complex::Complex;
 use serde_json::Value as Json;
 
@@ -46,6 +47,11 @@ pub fn array(record: &ArrayRecord) -> Array {
         "float32" => Array::from_vec(data.iter().map(|x| number(x) as f32).collect::<Vec<_>>(), dims),
         "int32" => Array::from_vec(data.iter().map(|x| integer(x) as i32).collect::<Vec<_>>(), dims),
         "int64" => Array::from_vec(data.iter().map(integer).collect::<Vec<i64>>(), dims),
+        "bfloat16" => {
+            Array::from_vec(data.iter().map(|x| bf16::from_f64(number(x))).collect::<Vec<_>>(), dims)
+        }
+        "uint32" => Array::from_vec(data.iter().map(|x| integer(x) as u32).collect::<Vec<_>>(), dims),
+        "uint64" => Array::from_vec(data.iter().map(unsigned).collect::<Vec<_>>(), dims),
         "uint8" => Array::from_vec(data.iter().map(|x| integer(x) as u8).collect::<Vec<_>>(), dims),
         "bool" => Array::from_vec(data.iter().map(|x| *x == Json::Bool(true)).collect::<Vec<_>>(), dims),
         "complex128" => Array::from_vec(data.iter().map(complex).collect::<Vec<_>>(), dims),
@@ -60,8 +66,9 @@ pub fn array(record: &ArrayRecord) -> Array {
 
 /// Whether axisgrad has that dtype.
 pub fn is_known_dtype(name: &str) -> bool {
-    ["float64", "float32", "int32", "int64", "uint8", "bool", "complex128", "complex64", "float0"]
-        .contains(&name)
+    let floats = ["float64", "float32", "bfloat16", "complex128", "complex64", "float0"];
+    let integers = ["int32", "int64", "uint8", "uint32", "uint64", "bool"];
+    floats.contains(&name) || integers.contains(&name)
 }
 
 /// A number as the format writes it: infinities and NaN are strings.
@@ -74,6 +81,10 @@ pub fn number(x: &Json) -> f64 {
 
 fn integer(x: &Json) -> i64 {
     x.as_i64().unwrap_or_else(|| panic!("{x} is not an integer"))
+}
+
+fn unsigned(x: &Json) -> u64 {
+    x.as_u64().unwrap_or_else(|| panic!("{x} is not a number of 64 bits"))
 }
 
 /// A complex number `[re, im]`, or a real one.
