@@ -1,6 +1,8 @@
 //! The one law: a program over named axes equals the positional program, and it equals it for every placement of
 //! the axes on lanes, threads and ranks — to the bit, between placements.
 
+mod vmap;
+
 use axisgrad::prelude::*;
 use axisgrad_tests::placement::{Case, check_all};
 
