@@ -14,6 +14,8 @@ pub mod error;
 pub mod function;
 pub mod grad;
 pub mod io;
+pub mod jacobian;
+pub mod jvp;
 pub mod nn;
 pub mod op;
 pub mod ops;
@@ -34,6 +36,8 @@ pub use dtype::DType;
 pub use error::{Error, ErrorKind, Result};
 pub use function::{A0, A1, A2, A3, A4, A5, A6, A7, Arg, Function};
 pub use grad::{grad, value_and_grad, vjp};
+pub use jacobian::{hessian, jacfwd, jacrev};
+pub use jvp::{hvp, jvp, linear_transpose, linearize};
 pub use tensor::Tensor;
 pub use tree::Tree;
 pub use types::{Axis, AxisSet, TensorType};
@@ -47,6 +51,6 @@ pub mod prelude {
     pub use crate::worker::Bind;
     pub use crate::{
         A0, A1, A2, A3, A4, A5, A6, A7, Array, DType, Mesh, MeshArgs, Result, Tensor, Tree, Worker, grad,
-        value_and_grad, vjp, vmap,
+        hessian, hvp, jacfwd, jacrev, jvp, linear_transpose, linearize, value_and_grad, vjp, vmap,
     };
 }

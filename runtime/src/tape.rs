@@ -28,10 +28,13 @@ pub(crate) struct Tape {
     id: u64,
     /// The names in `reduce_axes`.
     reduce: Vec<Rc<str>>,
+    /// Whether every axis is reduced, named or not.
+    strict: bool,
     nodes: RefCell<Vec<Node>>,
     /// The `pvary` of a node that was asked for before: one per value and set of axes.
     varied: RefCell<HashMap<usize, Varied>>,
-    open: Cell<bool>,
+    /// The moment at which the traced function returned; the end of time until then.
+    closed: Cell<u64>,
 }
 
 /// The nodes that are one value taken to vary over some axes.
@@ -63,13 +66,18 @@ pub(crate) enum Kind {
 
 impl Tape {
     pub fn new<S: AsRef<str>>(reduce: &[S]) -> Rc<Self> {
-        Rc::new(Self {
-            id: moment(),
-            reduce: reduce.iter().map(|name| name.as_ref().into()).collect(),
-            nodes: RefCell::default(),
-            varied: RefCell::default(),
-            open: Cell::new(true),
-        })
+        let reduce = reduce.iter().map(|name| name.as_ref().into()).collect();
+        Rc::new(Self::with(reduce, false))
+    }
+
+    /// A tape on which all axes are reduced, so that pulling back is the function's transpose in the strict sense.
+    pub fn strict() -> Rc<Self> {
+        Rc::new(Self::with(Vec::new(), true))
+    }
+
+    fn with(reduce: Vec<Rc<str>>, strict: bool) -> Self {
+        let (nodes, varied) = (RefCell::default(), RefCell::default());
+        Self { id: moment(), reduce, strict, nodes, varied, closed: Cell::new(u64::MAX) }
     }
 
     pub fn id(&self) -> u64 {
@@ -78,11 +86,11 @@ impl Tape {
 
     /// Whether nodes can be added: a tape closes when the function that it records has returned.
     pub fn is_open(&self) -> bool {
-        self.open.get()
+        self.closed.get() == u64::MAX
     }
 
     pub fn close(&self) {
-        self.open.set(false);
+        self.closed.set(moment());
     }
 
     pub fn len(&self) -> usize {
@@ -90,9 +98,10 @@ impl Tape {
     }
 
     /// Whether a value counts as one along `axis` for every argument: the axis is in `reduce_axes`, or was made
-    /// inside the traced function.
+    /// inside the traced function. One that was made later maps the transpose, and is none of its business.
     pub fn reduces(&self, axis: &Axis) -> bool {
-        self.reduce.iter().any(|name| **name == *axis.name()) || axis.born_after(self.id)
+        let named = self.reduce.iter().any(|name| **name == *axis.name());
+        named || (self.strict || axis.born_after(self.id)) && !axis.born_after(self.closed.get())
     }
 
     /// The names in `reduce_axes`.

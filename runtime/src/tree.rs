@@ -4,6 +4,7 @@
 //! in the same order, and names each one by its [`Path`].
 
 mod containers;
+mod graft;
 mod path;
 mod saved;
 
@@ -11,6 +12,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::fmt::Write;
 use std::hash::Hasher;
 
+pub use graft::Graft;
 pub use path::Path;
 pub use saved::{Plain, Saved};
 

@@ -29,12 +29,12 @@ pub fn names(names: &[String], site: Site) {
 }
 
 /// Every leaf must be a number that can be moved a little.
-pub fn inputs(chosen: &impl Tree, holomorphic: bool, allow_int: bool, site: Site) {
+pub fn inputs(transform: &str, chosen: &impl Tree, holomorphic: bool, allow_int: bool, site: Site) {
     chosen.visit(&Path::ROOT, &mut |path, leaf| {
         let dtype = leaf.dtype();
         if holomorphic && !dtype.is_complex() {
             let rule = format!("holomorphic needs complex inputs, and {} is {dtype}", named(path));
-            violation("grad", &rule, &[leaf], site);
+            violation(transform, &rule, &[leaf], site);
         }
         if !dtype.is_inexact() && !allow_int {
             let rule = format!(
@@ -42,7 +42,7 @@ pub fn inputs(chosen: &impl Tree, holomorphic: bool, allow_int: bool, site: Site
                  gradient; or convert it with cast()",
                 named(path)
             );
-            violation("grad", &rule, &[leaf], site);
+            violation(transform, &rule, &[leaf], site);
         }
     });
 }

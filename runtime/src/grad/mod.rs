@@ -5,7 +5,7 @@
 
 pub(crate) mod accum;
 pub(crate) mod backward;
-mod checks;
+pub(crate) mod checks;
 mod vjp;
 
 use std::marker::PhantomData;
@@ -17,6 +17,7 @@ use crate::tape::Tape;
 use crate::tensor::Tensor;
 use crate::tree::Tree;
 
+pub(crate) use vjp::trace;
 pub use vjp::{Pullback, vjp};
 
 /// The gradient of a function with a scalar result, as a function of the same arguments.
@@ -143,7 +144,7 @@ impl<F, S, X> Differentiated<F, S, X> {
         checks::positions(&S::positions(), site);
         checks::names(&self.reduce_axes, site);
         let chosen = S::get(args);
-        checks::inputs(&chosen, self.holomorphic, self.allow_int, site);
+        checks::inputs("grad", &chosen, self.holomorphic, self.allow_int, site);
         let tape = Tape::new(&self.reduce_axes);
         let traced = chosen.map_leaves(|leaf| trace_leaf(&tape, leaf, site));
         let mut traced_args = args.clone();

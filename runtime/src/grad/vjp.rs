@@ -11,6 +11,7 @@ use crate::function::{Arg, Arguments, Function, Select};
 use crate::tape::{Node, Tape};
 use crate::tensor::Tensor;
 use crate::tree::{Path, Tree};
+use crate::types::Axis;
 
 type Site = &'static Location<'static>;
 
@@ -55,19 +56,33 @@ impl<F, S> Vjp<F, S> {
         F: Function<X::Args, Output: Tree>,
         S: Select<X::Args>,
     {
-        let site = Location::caller();
-        checks::positions(&S::positions(), site);
-        checks::names(&self.reduce_axes, site);
-        let mut args = args.to_args();
-        let tape = Tape::new(&self.reduce_axes);
-        let traced = S::get(&args).map_leaves(|leaf| trace_leaf(&tape, leaf, site));
-        S::put(&mut args, traced.clone());
-        let output = self.f.call(&args);
-        tape.close();
-        let value = output.map_leaves(|leaf| leaf.below(&tape).clone());
-        let seen = checks::axes_seen(&tape, &args);
-        (value, Pullback { nodes: tape.take_nodes(), tape, traced, output, seen, site })
+        checks::names(&self.reduce_axes, Location::caller());
+        trace::<S, _, _>(&args.to_args(), Tape::new(&self.reduce_axes), |args| self.f.call(args))
     }
+}
+
+/// Runs a function on `tape`, with the chosen arguments on it: its value, and its transpose.
+#[track_caller]
+pub(crate) fn trace<S, Args, V>(
+    args: &Args,
+    tape: Rc<Tape>,
+    run: impl FnOnce(&Args) -> V,
+) -> (V, Pullback<S::Selected, V>)
+where
+    Args: Tree,
+    S: Select<Args>,
+    V: Tree,
+{
+    let site = Location::caller();
+    checks::positions(&S::positions(), site);
+    let mut args = args.clone();
+    let traced = S::get(&args).map_leaves(|leaf| trace_leaf(&tape, leaf, site));
+    S::put(&mut args, traced.clone());
+    let output = run(&args);
+    tape.close();
+    let value = output.map_leaves(|leaf| leaf.below(&tape).clone());
+    let seen = checks::axes_seen(&tape, &args);
+    (value, Pullback { nodes: tape.take_nodes(), tape, traced, output, seen, site })
 }
 
 /// The transpose of a function at a point: see [`vjp`]. It can be called any number of times.
@@ -89,12 +104,33 @@ impl<G: Tree, V: Tree> Pullback<G, V> {
     /// If `ct` is not of the value's structure, dims and dtypes, or nothing varies over a name in `reduce_axes`.
     #[track_caller]
     pub fn call(&self, ct: &V) -> G {
+        self.pull(self.nodes.clone(), ct, Location::caller())
+    }
+
+    /// [`Pullback::call`] for the last time: what the function has saved is dropped on the way.
+    #[track_caller]
+    pub(crate) fn call_once(mut self, ct: &V) -> G {
+        let nodes = std::mem::take(&mut self.nodes);
+        self.pull(nodes, ct, Location::caller())
+    }
+
+    fn pull(&self, nodes: Vec<Node>, ct: &V, site: Site) -> G {
         let mut seen = self.seen.clone();
         ct.visit(&Path::ROOT, &mut |_, leaf| checks::note_axes(&mut seen, leaf.axes()));
-        checks::reduced_axes_exist(&self.tape, seen, Location::caller());
-        let seeds = self.seeds(ct, Location::caller());
-        let mut gradients: Gradients = pull_back(&self.tape, self.nodes.clone(), seeds, self.site);
+        checks::reduced_axes_exist(&self.tape, seen, site);
+        let seeds = self.seeds(ct, site);
+        let mut gradients: Gradients = pull_back(&self.tape, nodes, seeds, self.site);
         self.traced.map_leaves(|leaf| gradient_of(&self.tape, leaf, &mut gradients))
+    }
+
+    /// The axes that a cotangent is summed over, where the value does not vary and it does.
+    pub(crate) fn reduces(&self, axis: &Axis) -> bool {
+        self.tape.reduces(axis)
+    }
+
+    /// The function's value, on the tape.
+    pub(crate) fn output(&self) -> &V {
+        &self.output
     }
 
     fn seeds(&self, ct: &V, site: Site) -> Vec<(usize, Tensor)> {
