@@ -255,7 +255,9 @@ fn check_real(transform: &str, what: &str, leaf: &Tensor, holomorphic: bool, sit
     let rule = if !dtype.is_inexact() {
         format!("the {what} must be float, and it is {dtype}\n   help: convert it with cast()")
     } else if dtype.is_complex() && !holomorphic {
-        format!("the {what} must be real, and it is {dtype}\n   help: .holomorphic(); or take real() and imag() apart")
+        format!(
+            "the {what} must be real, and it is {dtype}\n   help: .holomorphic(); or take real() and imag() apart"
+        )
     } else {
         return;
     };

@@ -145,8 +145,7 @@ where
 {
     let (value, pullback) = trace::<S, _, _>(args, Tape::strict(), run);
     let zeros = (value.map_leaves(Tensor::zeros_like),);
-    let (_, transpose) =
-        trace::<Arg<0>, _, _>(&zeros, Tape::strict(), |(ct,): &(V,)| pullback.call_once(ct));
+    let (_, transpose) = trace::<Arg<0>, _, _>(&zeros, Tape::strict(), |(ct,): &(V,)| pullback.call_once(ct));
     (value, Pushforward { transpose })
 }
 
@@ -194,7 +193,8 @@ fn check<G: Tree>(transform: &str, at: &G, tangents: &G, site: Site) {
     at.zip_leaves(tangents, |path, x, tangent| {
         let moves = x.dtype().is_inexact();
         if moves && (x.dtype() != tangent.dtype() || x.dims() != tangent.dims()) {
-            let rule = format!("a tangent must have the argument's dtype and dims, and at `{path}` it has not");
+            let rule =
+                format!("a tangent must have the argument's dtype and dims, and at `{path}` it has not");
             violation(transform, &rule, &[x, tangent], site);
         }
         x.clone()

@@ -8,6 +8,7 @@ extern crate self as axisgrad;
 pub mod array;
 mod bind;
 pub mod check;
+pub mod control;
 pub mod data;
 pub mod dtype;
 pub mod error;
@@ -32,6 +33,7 @@ pub mod worker;
 
 pub use array::Array;
 pub use axisgrad_derive::Tree;
+pub use control::{associative_scan, cond, fori_loop, map, scan, while_loop};
 pub use dtype::DType;
 pub use error::{Error, ErrorKind, Result};
 pub use function::{A0, A1, A2, A3, A4, A5, A6, A7, Arg, Function};
@@ -50,7 +52,8 @@ pub mod prelude {
     pub use crate::random::Key;
     pub use crate::worker::Bind;
     pub use crate::{
-        A0, A1, A2, A3, A4, A5, A6, A7, Array, DType, Mesh, MeshArgs, Result, Tensor, Tree, Worker, grad,
-        hessian, hvp, jacfwd, jacrev, jvp, linear_transpose, linearize, value_and_grad, vjp, vmap,
+        A0, A1, A2, A3, A4, A5, A6, A7, Array, DType, Mesh, MeshArgs, Result, Tensor, Tree, Worker,
+        associative_scan, cond, fori_loop, grad, hessian, hvp, jacfwd, jacrev, jvp, linear_transpose,
+        linearize, map, scan, value_and_grad, vjp, vmap, while_loop,
     };
 }

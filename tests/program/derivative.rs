@@ -1,7 +1,6 @@
 //! Derivatives of functions whose arguments are known only at run time.
 
-use axisgrad::ops::stack;
-use axisgrad::{Tensor, Tree, grad, value_and_grad, vjp};
+use axisgrad::{Tensor, Tree, grad, hessian, jacfwd, jacrev, value_and_grad, vjp};
 
 use super::interpret::{Context, Returned, call};
 use super::record::Fun;
@@ -108,43 +107,27 @@ pub fn pull_back(
     (value, pullback.call(&cotangents).leaves())
 }
 
-/// The Jacobian of the single result of `fun` by each leaf of the chosen arguments: the result's dims, then the
-/// leaf's. One row after another, backwards.
-pub fn jacobian(context: &Context, fun: &Fun, args: &[Value], argnums: &[i64]) -> Vec<Tensor> {
+/// The Jacobian of the single result of `fun` by each leaf of the chosen arguments, backwards or forwards: the
+/// result's dims, then the leaf's.
+pub fn jacobian(
+    context: &Context,
+    fun: &Fun,
+    args: &[Value],
+    argnums: &[i64],
+    forwards: bool,
+) -> Vec<Tensor> {
     let parted = Parted::new(args, argnums);
-    jacobian_of(&parted, &|leaves| scalar(context, fun, leaves).0)
+    let run = |chosen: &Vec<Value>, rest: &Vec<Value>| scalar(context, fun, &parted.leaves(chosen, rest)).0;
+    let at = (&parted.chosen, &parted.rest);
+    if forwards { jacfwd(run).at(at).leaves() } else { jacrev(run).at(at).leaves() }
 }
 
 /// The Hessian by the one leaf of the chosen argument.
-pub fn hessian(context: &Context, fun: &Fun, args: &[Value], argnums: &[i64]) -> Vec<Tensor> {
+pub fn hessians(context: &Context, fun: &Fun, args: &[Value], argnums: &[i64]) -> Vec<Tensor> {
     let parted = Parted::new(args, argnums);
-    let rest = parted.rest.clone();
-    assert_eq!(parted.chosen.leaves().len(), 1, "hessian: one leaf");
-    let first = args[..parted.positions[0]].to_vec().leaves().len();
-    let slope = |leaves: &[Tensor]| {
-        let at = vec![Value::Leaf(leaves[first].clone())];
-        let run = |chosen: &Vec<Value>| scalar(context, fun, &parted.leaves(chosen, &rest)).0;
-        grad(run).at(&at).leaves().remove(0)
+    let [leaf] = &parted.chosen.leaves()[..] else { panic!("hessian: one leaf") };
+    let run = |leaf: &Tensor, rest: &Vec<Value>| {
+        scalar(context, fun, &parted.leaves(&[Value::Leaf(leaf.clone())], rest)).0
     };
-    jacobian_of(&parted, &slope)
-}
-
-fn jacobian_of(parted: &Parted, f: &dyn Fn(&[Tensor]) -> Tensor) -> Vec<Tensor> {
-    let run = |chosen: &Vec<Value>, rest: &Vec<Value>| f(&parted.leaves(chosen, rest));
-    let (value, pullback) = vjp(run).at((&parted.chosen, &parted.rest));
-    let rows: Vec<Vec<Tensor>> =
-        (0..value.len()).map(|i| pullback.call(&basis(&value, i)).leaves()).collect();
-    let leaves = parted.chosen.leaves();
-    let by_leaf = |(i, leaf): (usize, &Tensor)| {
-        let column: Vec<&Tensor> = rows.iter().map(|row| &row[i]).collect();
-        stack(&column, 0).reshape([value.dims(), leaf.dims()].concat())
-    };
-    leaves.iter().enumerate().map(by_leaf).collect()
-}
-
-/// One at element `i`, zero elsewhere.
-fn basis(like: &Tensor, i: usize) -> Tensor {
-    let mut data = vec![0.0; like.len()];
-    data[i] = 1.0;
-    Tensor::from(axisgrad::Array::from_vec(data, like.dims())).cast(like.dtype())
+    vec![hessian(run).at((leaf, &parted.rest))]
 }

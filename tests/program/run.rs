@@ -8,7 +8,7 @@ use axisgrad::worker::Bind;
 use axisgrad::{Array, Axis, DType, Mesh, Tensor, Tree, Worker};
 
 use super::compare::Global;
-use super::derivative::{Derivative, differentiate, gradients, hessian, jacobian, pull_back};
+use super::derivative::{Derivative, differentiate, gradients, hessians, jacobian, pull_back};
 use super::interpret::{Context, call, lacking};
 use super::placement::Placement;
 use super::record::{ArrayRecord, AxisRecord, Case};
@@ -142,8 +142,10 @@ fn evaluate(case: &Case, context: &Context, bind: &dyn Fn(&ArrayRecord) -> Tenso
             let (value, gradients) = pull_back(context, &case.fun, &args, &how, cotangents);
             [values(value), gradient(gradients)].concat()
         }
-        "hessian" => numbered("jac", hessian(context, &case.fun, &args, &how.argnums)),
-        "jacrev" | "jacfwd" => numbered("jac", jacobian(context, &case.fun, &args, &how.argnums)),
+        "hessian" => numbered("jac", hessians(context, &case.fun, &args, &how.argnums)),
+        kind @ ("jacrev" | "jacfwd") => {
+            numbered("jac", jacobian(context, &case.fun, &args, &how.argnums, kind == "jacfwd"))
+        }
         other => panic!("a call of kind {other} is not in the format"),
     }
 }

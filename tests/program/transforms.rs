@@ -1,7 +1,6 @@
 //! The statements that call functions: derivatives, maps, loops and conditions.
 
-use axisgrad::ops::{pvary, stack, where_};
-use axisgrad::{Tensor, vjp, vmap};
+use axisgrad::{Tensor, cond, fori_loop, jvp, scan, vmap};
 
 use super::attrs::Operands;
 use super::derivative::{Derivative, differentiate};
@@ -19,14 +18,14 @@ pub fn find(name: &str) -> Option<Transform> {
 const TABLE: &[(&str, Transform)] = &[
     ("grad", |context, o| gradient(context, o, false)),
     ("value_and_grad", |context, o| gradient(context, o, true)),
-    ("jvp", jvp),
+    ("jvp", tangents),
     ("vmap", mapped),
     // Neither changes what is computed.
     ("checkpoint", |context, o| call(context, &o.fun("fn"), o.inputs).results),
     ("jit", |context, o| call(context, &o.fun("fn"), o.inputs).results),
-    ("scan", scan),
+    ("scan", scanned),
     ("fori", fori),
-    ("cond", cond),
+    ("cond", branches),
 ];
 
 fn gradient(context: &Context, operands: Operands<'_>, with_value: bool) -> Vec<Tensor> {
@@ -42,26 +41,13 @@ fn gradient(context: &Context, operands: Operands<'_>, with_value: bool) -> Vec<
     value.into_iter().chain(outcome.gradients).collect()
 }
 
-/// The transpose of the transpose: the pullback is linear in its cotangent, so pulling the tangents back through
-/// *it*, at any point, pushes them forward through the function. Both transposes sum over all axes, or they would
-/// not be each other's.
-fn jvp(context: &Context, operands: Operands<'_>) -> Vec<Tensor> {
+fn tangents(context: &Context, operands: Operands<'_>) -> Vec<Tensor> {
     let (fun, tangents): (Fun, usize) = (operands.fun("fn"), operands.get("n_diff"));
     let (args, tangents) = operands.inputs.split_at(operands.inputs.len() - tangents);
     let (moving, still) = args.split_at(tangents.len());
-    let moving: Vec<Tensor> =
-        moving.iter().zip(tangents).map(|(x, tangent)| varying_like(x, tangent)).collect();
-    let axes = context.reducible(&context.names(), &fun, args, tangents);
     let run = |moving: &Vec<Tensor>| call(context, &fun, &[moving, still].concat()).results;
-    let (value, pullback) = vjp(run).reduce_axes(&axes).at(&moving);
-    let zeros: Vec<Tensor> = value.iter().map(Tensor::zeros_like).collect();
-    let (_, pushforward) = vjp(|cts: &Vec<Tensor>| pullback.call(cts)).reduce_axes(&axes).at(&zeros);
-    value.into_iter().chain(pushforward.call(&tangents.to_vec())).collect()
-}
-
-/// `x`, varying at least over the axes of `other`.
-fn varying_like(x: &Tensor, other: &Tensor) -> Tensor {
-    other.axes().iter().fold(x.clone(), |x, axis| pvary(&x, axis))
+    let (value, moved) = jvp(run).at(&moving.to_vec(), &tangents.to_vec());
+    value.into_iter().chain(moved).collect()
 }
 
 fn mapped(context: &Context, operands: Operands<'_>) -> Vec<Tensor> {
@@ -88,42 +74,30 @@ fn mapped(context: &Context, operands: Operands<'_>) -> Vec<Tensor> {
     map.at((&rows, &operands.inputs.to_vec()))
 }
 
-fn scan(context: &Context, operands: Operands<'_>) -> Vec<Tensor> {
+fn scanned(context: &Context, operands: Operands<'_>) -> Vec<Tensor> {
     let (fun, sequences): (Fun, usize) = (operands.fun("fn"), operands.get("n_xs"));
     let (xs, constants) = operands.inputs[1..].split_at(sequences);
-    let steps = xs.first().map_or(0, |x| x.dims()[0]);
-    let reverse: bool = operands.get_or_default("reverse");
-    let mut carry = operands[0].clone();
-    let mut rows = vec![None; steps];
-    for step in 0..steps {
-        let i = if reverse { steps - 1 - step } else { step };
-        let row = xs.iter().map(|x| x.index(0, i as isize));
-        let args: Vec<Tensor> = [carry].into_iter().chain(row).chain(constants.iter().cloned()).collect();
-        let mut results = call(context, &fun, &args).results.into_iter();
-        carry = results.next().expect("the carry");
-        rows[i] = results.next();
-    }
-    let rows: Vec<Tensor> = rows.into_iter().flatten().collect();
-    vec![carry, stack(&rows.iter().collect::<Vec<_>>(), 0)]
+    let step = |carry: &Tensor, row: &Vec<Tensor>| {
+        let args = [&[carry.clone()], &row[..], constants].concat();
+        let mut results = call(context, &fun, &args).results;
+        (results.remove(0), results)
+    };
+    let backwards = operands.get_or_default("reverse");
+    let steps = if backwards { scan(step).reverse() } else { scan(step) };
+    let (carry, rows) = steps.at((&operands[0], &xs.to_vec()));
+    [vec![carry], rows].concat()
 }
 
 fn fori(context: &Context, operands: Operands<'_>) -> Vec<Tensor> {
-    let (fun, steps): (Fun, i32) = (operands.fun("fn"), operands.get("n"));
-    (0..steps).fold(operands.inputs.to_vec(), |state, i| {
-        let args: Vec<Tensor> = [Tensor::from(i)].iter().chain(&state).cloned().collect();
-        let next = call(context, &fun, &args).results;
-        next.into_iter().chain(state[1..].iter().cloned()).collect()
-    })[..1]
-        .to_vec()
+    let (fun, constants) = (operands.fun("fn"), &operands.inputs[1..]);
+    let body = |i: i64, state: &Tensor| {
+        let args = [&[Tensor::from(i as i32), state.clone()], constants].concat();
+        call(context, &fun, &args).results.remove(0)
+    };
+    vec![fori_loop(0, operands.get("n"), body, &operands[0])]
 }
 
-/// Where the predicate varies, both branches run and every position takes its own.
-fn cond(context: &Context, operands: Operands<'_>) -> Vec<Tensor> {
-    let (predicate, args) = (&operands[0], &operands.inputs[1..]);
-    let branch = |name| call(context, &operands.fun(name), args).results;
-    if predicate.axes().is_empty() {
-        return branch(if predicate.item::<bool>() { "then" } else { "else" });
-    }
-    let pairs = branch("then").into_iter().zip(branch("else"));
-    pairs.map(|(then, other)| where_(predicate, &then, &other)).collect()
+fn branches(context: &Context, operands: Operands<'_>) -> Vec<Tensor> {
+    let branch = |name| move |args: &Vec<Tensor>| call(context, &operands.fun(name), args).results;
+    cond(&operands[0], branch("then"), branch("else"), &operands.inputs[1..].to_vec())
 }
