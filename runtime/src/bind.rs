@@ -113,6 +113,11 @@ fn unsettled(tape: &Tape, inputs: &[&Tensor]) -> AxisSet {
     settled.iter().fold(AxisSet::new(), |all, s| all.union(&s.filter(mixed)).unwrap_or(all))
 }
 
+/// All axes that an operand varies over, or one on a tape counts as one value per position of.
+pub(crate) fn common_axes(op: &str, inputs: &[&Tensor], site: &'static Location<'static>) -> AxisSet {
+    with_settled(op, union_of(op, inputs, site), inputs, site)
+}
+
 /// The innermost tape that an operand is on.
 fn top<'x>(inputs: impl Iterator<Item = &'x Tensor>) -> Option<&'x Rc<Tape>> {
     inputs.filter_map(Tensor::tape).max_by_key(|tape| tape.id())

@@ -7,8 +7,11 @@ extern crate self as axisgrad;
 
 pub mod array;
 mod bind;
+mod call;
 pub mod check;
+pub mod checkpoint;
 pub mod control;
+pub mod custom;
 pub mod data;
 pub mod dtype;
 pub mod error;
@@ -33,7 +36,9 @@ pub mod worker;
 
 pub use array::Array;
 pub use axisgrad_derive::Tree;
+pub use checkpoint::checkpoint;
 pub use control::{associative_scan, cond, fori_loop, map, scan, while_loop};
+pub use custom::{custom_jvp, custom_vjp};
 pub use dtype::DType;
 pub use error::{Error, ErrorKind, Result};
 pub use function::{A0, A1, A2, A3, A4, A5, A6, A7, Arg, Function};
@@ -53,7 +58,7 @@ pub mod prelude {
     pub use crate::worker::Bind;
     pub use crate::{
         A0, A1, A2, A3, A4, A5, A6, A7, Array, DType, Mesh, MeshArgs, Result, Tensor, Tree, Worker,
-        associative_scan, cond, fori_loop, grad, hessian, hvp, jacfwd, jacrev, jvp, linear_transpose,
-        linearize, map, scan, value_and_grad, vjp, vmap, while_loop,
+        associative_scan, checkpoint, cond, custom_jvp, custom_vjp, fori_loop, grad, hessian, hvp, jacfwd,
+        jacrev, jvp, linear_transpose, linearize, map, scan, value_and_grad, vjp, vmap, while_loop,
     };
 }

@@ -6,6 +6,7 @@ use axisgrad_collectives::Node;
 
 use crate::array::{Array, Dims};
 use crate::dtype::DType;
+use crate::tape::Tape;
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
 
@@ -60,4 +61,11 @@ pub trait SumOp: Op {
     /// The sums of each block of this worker's lanes along the *first* summed axis; the other lane dims of `axes`
     /// stay in front. With `joined`, whole subtrees of the tree over all blocks instead, as few as there are.
     fn block_sums(&self, inputs: &[Array], axes: &AxisSet, joined: bool) -> Vec<(Node, Array)>;
+}
+
+/// The transpose of a function that stands on the tape as one entry, whatever it is made of.
+pub(crate) trait Rule {
+    /// The cotangents of the operands, given those of all results; `None` for one that is zero, or no float. They are
+    /// written in ops, so that they have derivatives; `tape` is the one that the function stands on.
+    fn pull_back(&self, tape: &Tape, cts: Vec<Tensor>) -> Vec<Option<Tensor>>;
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 
-use crate::op::Op;
+use crate::op::{Op, Rule};
 use crate::tensor::Tensor;
 use crate::types::{Axis, AxisSet};
 
@@ -28,13 +28,16 @@ pub(crate) struct Tape {
     id: u64,
     /// The names in `reduce_axes`.
     reduce: Vec<Rc<str>>,
-    /// Whether every axis is reduced, named or not.
-    strict: bool,
+    /// The moment after which an axis was made inside the traced function; the beginning of time, if every axis is to
+    /// count as such.
+    since: u64,
+    /// The moment at which the traced function returned; the end of time until then.
+    closed: Cell<u64>,
+    /// The same of the functions that this one is a part of.
+    around: SmallVec<[(u64, u64); 1]>,
     nodes: RefCell<Vec<Node>>,
     /// The `pvary` of a node that was asked for before: one per value and set of axes.
     varied: RefCell<HashMap<usize, Varied>>,
-    /// The moment at which the traced function returned; the end of time until then.
-    closed: Cell<u64>,
 }
 
 /// The nodes that are one value taken to vary over some axes.
@@ -62,22 +65,46 @@ pub(crate) enum Kind {
     Vary { of: usize, axes: AxisSet },
     /// An op; an operand that is not on this tape has no node.
     Apply { op: Rc<dyn Op>, inputs: SmallVec<[Option<usize>; 2]>, values: SmallVec<[Tensor; 2]> },
+    /// A function that is transposed as a whole; an operand that is not on this tape has no node. Its results are the
+    /// parts that follow.
+    Call(Call),
+    /// Result number `index` of the call `of`.
+    Part { of: usize, index: usize },
+}
+
+/// See [`Kind::Call`].
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub rule: Rc<dyn Rule>,
+    pub inputs: Vec<Option<usize>>,
+    /// Zeros of the results' types.
+    pub zeros: Vec<Tensor>,
+    /// The axes that values inside vary over.
+    pub axes: AxisSet,
 }
 
 impl Tape {
     pub fn new<S: AsRef<str>>(reduce: &[S]) -> Rc<Self> {
         let reduce = reduce.iter().map(|name| name.as_ref().into()).collect();
-        Rc::new(Self::with(reduce, false))
+        let id = moment();
+        Rc::new(Self::with(id, reduce, id, SmallVec::new()))
     }
 
     /// A tape on which all axes are reduced, so that pulling back is the function's transpose in the strict sense.
     pub fn strict() -> Rc<Self> {
-        Rc::new(Self::with(Vec::new(), true))
+        Rc::new(Self::with(moment(), Vec::new(), 0, SmallVec::new()))
     }
 
-    fn with(reduce: Vec<Rc<str>>, strict: bool) -> Self {
+    /// A tape for a part of the function that this one records: the same axes are reduced.
+    pub fn part(&self) -> Rc<Self> {
+        let id = moment();
+        let around = self.around.iter().copied().chain([(self.since, self.closed.get())]).collect();
+        Rc::new(Self::with(id, self.reduce.clone(), id, around))
+    }
+
+    fn with(id: u64, reduce: Vec<Rc<str>>, since: u64, around: SmallVec<[(u64, u64); 1]>) -> Self {
         let (nodes, varied) = (RefCell::default(), RefCell::default());
-        Self { id: moment(), reduce, strict, nodes, varied, closed: Cell::new(u64::MAX) }
+        Self { id, reduce, since, closed: Cell::new(u64::MAX), around, nodes, varied }
     }
 
     pub fn id(&self) -> u64 {
@@ -101,7 +128,8 @@ impl Tape {
     /// inside the traced function. One that was made later maps the transpose, and is none of its business.
     pub fn reduces(&self, axis: &Axis) -> bool {
         let named = self.reduce.iter().any(|name| **name == *axis.name());
-        named || (self.strict || axis.born_after(self.id)) && !axis.born_after(self.closed.get())
+        let within = |&(since, closed): &(u64, u64)| (since..closed).contains(&axis.birth());
+        named || within(&(self.since, self.closed.get())) || self.around.iter().any(within)
     }
 
     /// The names in `reduce_axes`.
@@ -122,7 +150,17 @@ impl Tape {
     }
 
     pub fn leaf(self: &Rc<Self>, value: &Tensor, site: &'static Location<'static>) -> Tensor {
-        self.push(Node { kind: Kind::Leaf, output: value.clone(), settled: AxisSet::new(), site })
+        self.settled_leaf(value, AxisSet::new(), site)
+    }
+
+    /// A leaf that stands for a value which is settled over some axes.
+    pub fn settled_leaf(
+        self: &Rc<Self>,
+        value: &Tensor,
+        settled: AxisSet,
+        site: &'static Location<'static>,
+    ) -> Tensor {
+        self.push(Node { kind: Kind::Leaf, output: value.clone(), settled, site })
     }
 
     /// The `pvary` of `node` over `axes`, if it is on the tape already.
@@ -155,8 +193,10 @@ impl Tape {
     pub fn axes_seen(&self, seen: &mut dyn FnMut(&AxisSet)) {
         for node in self.nodes.borrow().iter() {
             seen(node.output.axes());
-            if let Kind::Apply { values, .. } = &node.kind {
-                values.iter().for_each(|value| seen(value.axes()));
+            match &node.kind {
+                Kind::Apply { values, .. } => values.iter().for_each(|value| seen(value.axes())),
+                Kind::Call(call) => seen(&call.axes),
+                _ => {}
             }
         }
     }

@@ -81,6 +81,12 @@ pub trait Tree: Clone {
     }
 }
 
+/// The structure of `tree` with other leaves, in order.
+pub(crate) fn refill<T: Tree>(tree: &T, leaves: impl IntoIterator<Item = Tensor>) -> T {
+    let mut leaves = leaves.into_iter();
+    tree.map_leaves(|_| leaves.next().expect("as many leaves"))
+}
+
 /// How many leaves a tree has.
 pub fn leaf_count(tree: &impl Tree) -> usize {
     let mut count = 0;

@@ -88,9 +88,12 @@ impl Axis {
         }
     }
 
-    /// Whether the axis came to be after `moment`: mesh axes are always there.
-    pub(crate) fn born_after(&self, moment: u64) -> bool {
-        matches!(self.0.place, Place::Lanes { birth } if birth > moment)
+    /// The moment at which the axis came to be: mesh axes were always there.
+    pub(crate) fn birth(&self) -> u64 {
+        match self.0.place {
+            Place::Lanes { birth } => birth,
+            Place::Mesh(..) => 0,
+        }
     }
 
     /// Mesh axes in mesh order, then the others by name: the order of the lane dims in storage, the same on

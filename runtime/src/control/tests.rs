@@ -194,7 +194,7 @@ fn carries_keep_their_type() {
 }
 
 #[test]
-#[should_panic(expected = "scan: there are 3 rows at `0` and 2 at `1`")]
+#[should_panic(expected = "scan: there are 3 rows at `.0` and 2 at `.1`")]
 fn rows_agree() {
     let xs = (waves(&[3], 0.0), waves(&[2], 0.0));
     scan(|c: &Tensor, _: &(Tensor, Tensor)| (c.clone(), ())).at((&Tensor::from(0.0), &xs));

@@ -4,6 +4,7 @@
 //! over the axes that are reduced, and leaves it per-example over the others. The sum stays *partial* — lanes
 //! summed, nothing communicated — until the value's last use has been passed.
 
+use std::collections::HashMap;
 use std::panic::Location;
 use std::rc::Rc;
 
@@ -14,7 +15,7 @@ use crate::bind::{bind_at, operands, vary};
 use crate::op::Op;
 use crate::ops::psum_of;
 use crate::partial::PartialSum;
-use crate::tape::{Kind, Node, Tape};
+use crate::tape::{Call, Kind, Node, Tape};
 use crate::tensor::Tensor;
 use crate::types::AxisSet;
 
@@ -57,6 +58,8 @@ struct Sweep<'t> {
     uses: Vec<u32>,
     /// Whether more than one node uses this one.
     shared: Vec<bool>,
+    /// Cotangents of the results of calls, by call.
+    parts: HashMap<usize, Vec<(usize, Tensor)>>,
     buckets: Buckets,
 }
 
@@ -68,7 +71,7 @@ impl<'t> Sweep<'t> {
         }
         let cts = nodes.iter().map(|_| Accum::default()).collect();
         let shared = uses.iter().map(|&uses| uses > 1).collect();
-        Self { tape, nodes, cts, uses, shared, buckets: Buckets::default() }
+        Self { tape, nodes, cts, uses, shared, parts: HashMap::new(), buckets: Buckets::default() }
     }
 
     /// A cotangent that varies where the node does not is summed as a `pvary` would have it; one that does not
@@ -90,7 +93,9 @@ impl<'t> Sweep<'t> {
                 self.cts[id] = accum;
                 continue;
             }
-            if let Some(ct) = accum.finish(node.site) {
+            if let Kind::Call(call) = &node.kind {
+                self.pass_call(id, call, node.site);
+            } else if let Some(ct) = accum.finish(node.site) {
                 self.pass(&node, ct);
             }
             node.operands().for_each(|operand| self.release(operand));
@@ -99,7 +104,10 @@ impl<'t> Sweep<'t> {
 
     fn pass(&mut self, node: &Node, ct: Tensor) {
         match &node.kind {
-            Kind::Leaf => unreachable!("leaves are not passed"),
+            Kind::Leaf | Kind::Call(_) => unreachable!("leaves and calls are passed by others"),
+            Kind::Part { of, index } => {
+                self.parts.entry(*of).or_default().push((*index, ct));
+            }
             Kind::Vary { of, axes } => self.pass_vary(*of, axes, ct, node.site),
             Kind::Apply { op, inputs, values } => {
                 for (wrt, input) in inputs.iter().enumerate() {
@@ -109,6 +117,19 @@ impl<'t> Sweep<'t> {
                         self.pass_operand(at, wrt, input);
                     }
                 }
+            }
+        }
+    }
+
+    /// The results of a call have all been passed, since they come after it.
+    fn pass_call(&mut self, id: usize, call: &Call, site: &'static Location<'static>) {
+        let Some(parts) = self.parts.remove(&id) else { return };
+        let mut cts = call.zeros.clone();
+        parts.into_iter().for_each(|(index, ct)| cts[index] = ct);
+        let results = call.rule.pull_back(self.tape, cts);
+        for (input, result) in call.inputs.iter().zip(results) {
+            if let (Some(input), Some(ct)) = (*input, result) {
+                self.seed(input, ct, site);
             }
         }
     }
@@ -194,7 +215,8 @@ impl Node {
     fn operands(&self) -> impl Iterator<Item = usize> + '_ {
         let (of, inputs): (Option<usize>, &[Option<usize>]) = match &self.kind {
             Kind::Leaf => (None, &[]),
-            Kind::Vary { of, .. } => (Some(*of), &[]),
+            Kind::Vary { of, .. } | Kind::Part { of, .. } => (Some(*of), &[]),
+            Kind::Call(call) => (None, &call.inputs),
             Kind::Apply { inputs, .. } => (None, inputs),
         };
         of.into_iter().chain(inputs.iter().flatten().copied())
