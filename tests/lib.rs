@@ -3,3 +3,4 @@
 pub mod does_not_compile;
 pub mod placement;
 pub mod program;
+pub mod random_programs;
