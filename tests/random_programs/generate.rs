@@ -47,8 +47,8 @@ pub fn program(seed: u64) -> Program {
     let mut args: Vec<Arg> = (0..2 + r.below(2)).map(|_| numbers(r, &axes)).collect();
     args.push(ids(r, &axes));
     for (name, _) in &axes {
-        if !args.iter().any(|arg| arg.axes.contains(name)) {
-            let at = r.below(args.len());
+        if !args.iter().any(|arg| !arg.ids && arg.axes.contains(name)) {
+            let at = r.below(args.len() - 1);
             args[at].axes =
                 axes.iter().map(|a| a.0).filter(|a| args[at].axes.contains(a) || a == name).collect();
         }

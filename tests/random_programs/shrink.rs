@@ -13,11 +13,10 @@ pub fn shrink(program: &Program, fails: &dyn Fn(&Program) -> bool) -> Program {
     smallest
 }
 
-/// Whether the program makes sense, and something varies over each of its axes.
+/// Whether the program makes sense, and something to differentiate by varies over each of its axes.
 fn is_sound(program: &Program) -> bool {
-    let varies = |name: &&str| program.args.iter().any(|arg| arg.axes.contains(name));
-    let floats = program.args.iter().any(|arg| !arg.ids);
-    floats && program.axes.iter().all(|(name, _)| varies(&name)) && program.infer(&BTreeSet::new()).is_some()
+    let varies = |name: &&str| program.args.iter().any(|arg| !arg.ids && arg.axes.contains(name));
+    program.axes.iter().all(|(name, _)| varies(&name)) && program.infer(&BTreeSet::new()).is_some()
 }
 
 fn steps(program: &Program) -> Vec<Program> {
