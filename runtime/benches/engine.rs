@@ -1,7 +1,7 @@
 //! What the engine costs: the tape for each node, and named axes against a hand-written batch dim.
 //!
 //!     scripts/bench
-//!     cargo bench -p axisgrad --bench engine -- node mlp small memory
+//!     cargo bench -p axisgrad --bench engine -- node mlp small memory checkpoint norms
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -103,6 +103,60 @@ fn memory(sizes: &[usize]) {
     }
 }
 
+/// A deep network of blocks, each of which backward may run again instead of keeping what is inside.
+fn deep(light: bool) -> u64 {
+    const WIDTH: usize = 256;
+    const BLOCKS: usize = 6;
+    const LAYERS: usize = 6;
+    const BATCH: usize = 2048;
+    type Block = Vec<Linear>;
+    let blocks: Vec<Block> = vec![Mlp::init(&[WIDTH; LAYERS + 1]).layers; BLOCKS];
+    let block = |layers: &Block, x: &Tensor| layers.iter().fold(x.clone(), |x, layer| layer.apply(&x).relu());
+    let again = checkpoint(block);
+    let loss = |blocks: &Vec<Block>, x: &Tensor| {
+        let run = |x: Tensor, layers| if light { again.at((layers, &x)) } else { block(layers, &x) };
+        blocks.iter().fold(x.clone(), run).sum(())
+    };
+    let x = data(BATCH, WIDTH).0.unstack("batch", 0);
+    peak(|| drop(black_box(grad(loss).reduce_axes(["batch"]).at((&blocks, &x)))))
+}
+
+/// The norms of per-example gradients: as a total gradient, or from the gradients themselves.
+fn norms(gradients: bool) -> u64 {
+    let sizes = [784, 512, 512, 10];
+    let (model, (xs, labels)) = (Mlp::init(&sizes), data(128, sizes[0]));
+    let (x, label) = (xs.unstack("batch", 0), labels.unstack("batch", 0));
+    peak(|| match gradients {
+        true => {
+            let each = grad(loss).at((&model, &x, &label));
+            drop(black_box(each.map_leaves(|g| (g * g).sum(()).sqrt())));
+        }
+        false => drop(black_box(grad_norms(loss).at((&model, &x, &label)))),
+    })
+}
+
+/// A gradient clipped example by example, and summed; and the plain sum.
+fn clipped(clip: bool) -> u64 {
+    let sizes = [784, 512, 512, 10];
+    let (model, (xs, labels)) = (Mlp::init(&sizes), data(128, sizes[0]));
+    let (x, label) = (xs.unstack("batch", 0), labels.unstack("batch", 0));
+    peak(|| match clip {
+        true => drop(black_box(clipped_grad(loss, 1.0).reduce_axes(["batch"]).at((&model, &x, &label)))),
+        false => drop(black_box(grad(loss).reduce_axes(["batch"]).at((&model, &x, &label)))),
+    })
+}
+
+/// Peak memory of two ways, each in a process of its own, since the pool of buffers keeps what it once had.
+fn both_peaks(what: &str, [(first, one), (second, other)]: [(&str, &str); 2]) {
+    let megabytes = |run: &str| {
+        let program = std::env::current_exe().expect("this program");
+        let output = std::process::Command::new(program).arg(run).output().expect("it runs");
+        let bytes: f64 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("a number of bytes");
+        bytes / 1e6
+    };
+    println!("{what}: peak memory {first} {:.0} MB, {second} {:.0} MB", megabytes(one), megabytes(other));
+}
+
 /// How far memory rises above where it stands, in bytes; 0 where the system does not tell.
 fn peak(run: impl FnOnce()) -> u64 {
     let status = |key: &str| {
@@ -121,11 +175,34 @@ fn peak(run: impl FnOnce()) -> u64 {
 fn main() {
     // `cargo bench` passes `--bench`; a name chooses what to run.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let runs: [(&str, &dyn Fn()); 4] = [
+    let one: [(&str, &dyn Fn() -> u64); 6] = [
+        ("deep-plain", &|| deep(false)),
+        ("deep-checkpoint", &|| deep(true)),
+        ("norms-gradients", &|| norms(true)),
+        ("norms-alone", &|| norms(false)),
+        ("clipped-sum", &|| clipped(true)),
+        ("plain-sum", &|| clipped(false)),
+    ];
+    if let [wanted] = &wanted[..]
+        && let Some((_, run)) = one.iter().find(|(name, _)| name == wanted)
+    {
+        return println!("{}", run());
+    }
+    let runs: [(&str, &dyn Fn()); 6] = [
         ("node", &node),
         ("mlp", &|| batch("MLP 784-512-512-10", &[784, 512, 512, 10], 256)),
         ("small", &|| batch("MLP 64-128-10", &[64, 128, 10], 64)),
         ("memory", &|| memory(&[784, 512, 512, 10])),
+        ("checkpoint", &|| {
+            let ways = [("without", "deep-plain"), ("with checkpoint", "deep-checkpoint")];
+            both_peaks("36 layers of 256, batch 2048, in blocks of 6", ways);
+        }),
+        ("norms", &|| {
+            let ways = [("of the gradients", "norms-gradients"), ("without them", "norms-alone")];
+            both_peaks("norms of 128 per-example gradients, MLP 784-512-512-10", ways);
+            let ways = [("clipped", "clipped-sum"), ("plain", "plain-sum")];
+            both_peaks("sum of 128 per-example gradients, MLP 784-512-512-10", ways);
+        }),
     ];
     for (name, run) in runs {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {

@@ -42,7 +42,7 @@ pub use custom::{custom_jvp, custom_vjp};
 pub use dtype::DType;
 pub use error::{Error, ErrorKind, Result};
 pub use function::{A0, A1, A2, A3, A4, A5, A6, A7, Arg, Function};
-pub use grad::{grad, value_and_grad, vjp};
+pub use grad::{clipped_grad, global_norm, grad, grad_norms, value_and_grad, vjp};
 pub use jacobian::{hessian, jacfwd, jacrev};
 pub use jvp::{hvp, jvp, linear_transpose, linearize};
 pub use tensor::Tensor;
@@ -58,7 +58,8 @@ pub mod prelude {
     pub use crate::worker::Bind;
     pub use crate::{
         A0, A1, A2, A3, A4, A5, A6, A7, Array, DType, Mesh, MeshArgs, Result, Tensor, Tree, Worker,
-        associative_scan, checkpoint, cond, custom_jvp, custom_vjp, fori_loop, grad, hessian, hvp, jacfwd,
-        jacrev, jvp, linear_transpose, linearize, map, scan, value_and_grad, vjp, vmap, while_loop,
+        associative_scan, checkpoint, clipped_grad, cond, custom_jvp, custom_vjp, fori_loop, global_norm,
+        grad, grad_norms, hessian, hvp, jacfwd, jacrev, jvp, linear_transpose, linearize, map, scan,
+        value_and_grad, vjp, vmap, while_loop,
     };
 }

@@ -61,6 +61,13 @@ pub trait SumOp: Op {
     /// The sums of each block of this worker's lanes along the *first* summed axis; the other lane dims of `axes`
     /// stay in front. With `joined`, whole subtrees of the tree over all blocks instead, as few as there are.
     fn block_sums(&self, inputs: &[Array], axes: &AxisSet, joined: bool) -> Vec<(Node, Array)>;
+
+    /// For each position, the sum of the squares of the elements of what is summed, without holding that: written in
+    /// ops. `None` if there is no cheaper way.
+    fn square_sums(&self, inputs: &[Tensor]) -> Option<Tensor> {
+        let _ = inputs;
+        None
+    }
 }
 
 /// The transpose of a function that stands on the tape as one entry, whatever it is made of.

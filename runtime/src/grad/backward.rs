@@ -35,6 +35,22 @@ pub(crate) fn gradient(tape: &Rc<Tape>, output: &Tensor, site: &'static Location
     pull_back(tape, tape.take_nodes(), seeds.into_iter().collect(), site)
 }
 
+/// For each leaf, the sum of the squares of its gradient: one number per position, for the leaf itself never more
+/// than that where an op knows a way (see [`SumOp::square_sums`](crate::op::SumOp::square_sums)).
+pub(crate) fn gradient_squares(
+    tape: &Rc<Tape>,
+    output: &Tensor,
+    site: &'static Location<'static>,
+) -> HashMap<usize, Tensor> {
+    let mut sweep = Sweep::new(tape, tape.take_nodes());
+    sweep.squares = Some(HashMap::new());
+    if let Some((node, below)) = output.on(tape) {
+        sweep.seed(node, below.ones_like(), site);
+    }
+    sweep.run();
+    sweep.squares.take().expect("they have been collected")
+}
+
 /// Pulls the cotangents `seeds` of some nodes back to the leaves.
 pub(crate) fn pull_back(
     tape: &Rc<Tape>,
@@ -61,6 +77,8 @@ struct Sweep<'t> {
     /// Cotangents of the results of calls, by call.
     parts: HashMap<usize, Vec<(usize, Tensor)>>,
     buckets: Buckets,
+    /// Where only the sums of the squares of the leaves' gradients are wanted: these.
+    squares: Option<HashMap<usize, Tensor>>,
 }
 
 impl<'t> Sweep<'t> {
@@ -71,7 +89,16 @@ impl<'t> Sweep<'t> {
         }
         let cts = nodes.iter().map(|_| Accum::default()).collect();
         let shared = uses.iter().map(|&uses| uses > 1).collect();
-        Self { tape, nodes, cts, uses, shared, parts: HashMap::new(), buckets: Buckets::default() }
+        Self {
+            tape,
+            nodes,
+            cts,
+            uses,
+            shared,
+            parts: HashMap::new(),
+            buckets: Buckets::default(),
+            squares: None,
+        }
     }
 
     /// A cotangent that varies where the node does not is summed as a `pvary` would have it; one that does not
@@ -87,10 +114,9 @@ impl<'t> Sweep<'t> {
     fn run(&mut self) {
         while let Some(node) = self.nodes.pop() {
             let id = self.nodes.len();
-            let mut accum = std::mem::take(&mut self.cts[id]);
+            let accum = std::mem::take(&mut self.cts[id]);
             if matches!(node.kind, Kind::Leaf) {
-                self.buckets.add(id, &mut accum, node.site);
-                self.cts[id] = accum;
+                self.finish_leaf(id, accum, node.site);
                 continue;
             }
             if let Kind::Call(call) = &node.kind {
@@ -165,9 +191,10 @@ impl<'t> Sweep<'t> {
     /// while computing it. The `pvary` is stepped over.
     fn pass_fused(&mut self, at: &Passing<'_>, wrt: usize, input: usize) -> bool {
         let Kind::Vary { of, ref axes } = self.nodes[input].kind else { return false };
+        let axes = &axes.clone();
         let summed = self.summed(of, axes);
         if summed.is_empty() {
-            return false;
+            return self.squares.is_some() && self.pass_squares(at, wrt, (input, of), axes);
         }
         let Some(fused) = at.op.vjp_psum(wrt, at.ct, at.values, &summed) else { return false };
         let refs: SmallVec<[&Tensor; 2]> = fused.inputs.iter().collect();
@@ -182,11 +209,39 @@ impl<'t> Sweep<'t> {
         true
     }
 
+    /// If this is all that flows back to the leaf `of`: its squares, where the op knows a way to them.
+    fn pass_squares(
+        &mut self,
+        at: &Passing<'_>,
+        wrt: usize,
+        (input, of): (usize, usize),
+        axes: &AxisSet,
+    ) -> bool {
+        let alone = !self.shared[input] && !self.shared[of] && matches!(self.nodes[of].kind, Kind::Leaf);
+        let fused = at.op.vjp_psum(wrt, at.ct, at.values, axes).filter(|_| alone);
+        let Some(sum) = fused.and_then(|fused| fused.op.square_sums(&fused.inputs)) else { return false };
+        self.squares.as_mut().expect("they are collected").insert(of, sum);
+        true
+    }
+
+    /// Takes the cotangent of a leaf that is final.
+    fn finish_leaf(&mut self, leaf: usize, mut accum: Accum, site: &'static Location<'static>) {
+        let Some(squares) = &mut self.squares else {
+            self.buckets.add(leaf, &mut accum, site);
+            self.cts[leaf] = accum;
+            return;
+        };
+        if let Some(ct) = accum.finish(site) {
+            squares.insert(leaf, (ct.abs() * ct.abs()).sum(()));
+        }
+    }
+
     /// Notes that one use of `node` has been passed; a leaf whose last use that was is final.
     fn release(&mut self, node: usize) {
         self.uses[node] -= 1;
         if self.uses[node] == 0 && matches!(self.nodes[node].kind, Kind::Leaf) {
-            self.buckets.add(node, &mut self.cts[node], self.nodes[node].site);
+            let accum = std::mem::take(&mut self.cts[node]);
+            self.finish_leaf(node, accum, self.nodes[node].site);
         }
     }
 

@@ -6,6 +6,7 @@
 pub(crate) mod accum;
 pub(crate) mod backward;
 pub(crate) mod checks;
+mod norms;
 mod vjp;
 
 use std::marker::PhantomData;
@@ -17,6 +18,7 @@ use crate::tape::Tape;
 use crate::tensor::Tensor;
 use crate::tree::Tree;
 
+pub use norms::{ClippedGrad, GradNorms, clipped_grad, global_norm, grad_norms};
 pub(crate) use vjp::trace;
 pub use vjp::{Pullback, vjp};
 

@@ -3,8 +3,9 @@
 
 use axisgrad_collectives::Node;
 
-use super::dot::{DotGeneral, with_lanes};
+use super::dot::{DotGeneral, dot_general, with_lanes};
 use super::permute::{inverse, permuted};
+use super::reshape::reshape;
 use crate::array::kernels::{self, DotDims, LaneBlocks};
 use crate::array::{Array, Dims};
 use crate::dtype::DType;
@@ -66,6 +67,30 @@ impl SumOp for DotSum {
         let parts = contract(&inputs[0], &inputs[1], &dims, 0, blocks);
         parts.into_iter().map(|(node, part)| (node, part.permute(&order))).collect()
     }
+
+    /// *‖xᵀy‖² = ⟨xxᵀ, yyᵀ⟩*: two small matrices, as many rows as are contracted, instead of a large one. With one row
+    /// it is the product of two norms (Goodfellow, "Efficient per-example gradient computations", 2015).
+    fn square_sums(&self, inputs: &[Tensor]) -> Option<Tensor> {
+        let of =
+            |pairs: &[(usize, usize)], side: fn(&(usize, usize)) -> usize| pairs.iter().map(side).collect();
+        let DotDims { batch, contract } = &self.dot.dims;
+        let x = rows(&inputs[0], of(batch, |pair| pair.0), of(contract, |pair| pair.0));
+        let y = rows(&inputs[1], of(batch, |pair| pair.1), of(contract, |pair| pair.1));
+        let (m, k, n) = (x.dims()[1], x.dims()[2], y.dims()[2]);
+        if x.dtype().is_complex() || m * m > k * n {
+            return None;
+        }
+        let products = |x: &Tensor| dot_general(x, x, &[(2, 2)], &[(0, 0)]);
+        Some((products(&x) * products(&y)).sum(()))
+    }
+}
+
+/// `T[batch,contracted,rest]` of an operand.
+fn rows(x: &Tensor, batch: Dims, contracted: Dims) -> Tensor {
+    let rest: Dims = (0..x.ndim()).filter(|dim| !batch.contains(dim) && !contracted.contains(dim)).collect();
+    let sizes =
+        [&batch, &contracted, &rest].map(|dims| dims.iter().map(|&dim| x.dims()[dim]).product::<usize>());
+    reshape(&permuted(x, [&batch[..], &contracted, &rest].concat().into()), sizes)
 }
 
 /// The same contraction with batch dim `lane` contracted too, as the first pair.

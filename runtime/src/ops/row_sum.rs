@@ -6,8 +6,11 @@ use std::panic::Location;
 use axisgrad_collectives::Node;
 
 use super::blocks::blocks_of;
+use super::dot::dot_general;
+use super::reshape::{expand_dims, reshape};
 use super::row_ids::{OutOfRange, resolved};
 use super::scatter_add::AddRows;
+use super::select::where_;
 use crate::array::kernels::{RowDims, add_rows, map1, take_rows};
 use crate::array::{Array, Dims};
 use crate::dtype::{DType, Scalar, dispatch};
@@ -89,6 +92,22 @@ impl SumOp for RowSum {
             }
         }
         parts.into_iter().map(|(node, part)| (node, used.spread(&part, at))).collect()
+    }
+
+    /// The products of all pairs of rows with one number.
+    fn square_sums(&self, inputs: &[Tensor]) -> Option<Tensor> {
+        let (rows, ids, dim) = (&inputs[0], inputs[1].flatten(), self.add.at.dim);
+        let plain = self.add.at.batch == 0 && self.add.out_of_range == OutOfRange::Refuse;
+        if !plain || rows.dtype().is_complex() || ids.len() > self.add.n {
+            return None;
+        }
+        // A negative number counts from the end.
+        let ids = where_(ids.lt(0), &ids + self.add.n as i32, &ids);
+        let after = dim + inputs[1].ndim();
+        let sizes = [&rows.dims()[..dim], &rows.dims()[dim..after], &rows.dims()[after..]];
+        let rows = reshape(rows, sizes.map(|dims| dims.iter().product::<usize>()));
+        let products = dot_general(&rows, &rows, &[(0, 0), (2, 2)], &[]);
+        Some(where_(expand_dims(&ids, 1).eq(&ids), products, 0).sum(()))
     }
 }
 

@@ -1,0 +1,106 @@
+use super::*;
+use crate::check::check_grads;
+use crate::ops::{cross_entropy, gather, psum};
+use crate::{A0, A1, Array};
+
+fn waves(dims: &[usize], shift: f64) -> Tensor {
+    let n: usize = dims.iter().product();
+    let numbers = (0..n).map(|i| (i as f64 * 1.3 + shift).sin()).collect();
+    Array::from_vec::<f64>(numbers, dims).into()
+}
+
+fn ids(dims: &[usize], below: i32) -> Tensor {
+    let n: usize = dims.iter().product();
+    Array::from_vec::<i32>((0..n as i32).map(|i| (i * 7 + i / 3) % below).collect(), dims).into()
+}
+
+fn close(a: &Tensor, b: &Tensor) {
+    assert_eq!(a.ty(), b.ty());
+    let pairs = a.to_vec::<f64>().into_iter().zip(b.to_vec::<f64>());
+    pairs.for_each(|(a, b)| assert!((a - b).abs() < 1e-12 * b.abs().max(1.0), "{a} and {b}"));
+}
+
+/// The norms of the gradients themselves.
+fn naive<G: Tree>(gradients: &G) -> G {
+    gradients.map_leaves(|g| (g * g).sum(()).sqrt())
+}
+
+fn compare<G: Tree>(norms: &G, gradients: &G) {
+    norms.zip_leaves(&naive(gradients), |path, a, b| {
+        assert_eq!(a.ty(), b.ty(), "{path}");
+        close(&gather(a, "batch"), &gather(b, "batch"));
+        a.clone()
+    });
+}
+
+type Mlp = (Tensor, Tensor, Tensor, Tensor);
+
+fn mlp() -> Mlp {
+    (waves(&[6, 8], 0.1), waves(&[8], 0.2), waves(&[8, 4], 0.3), waves(&[4], 0.4))
+}
+
+fn loss((w, b, v, c): &Mlp, x: &Tensor, label: &Tensor) -> Tensor {
+    cross_entropy(&((x.matmul(w) + b).tanh().matmul(v) + c), label).sum(())
+}
+
+#[test]
+fn norms_of_a_network_with_one_row_or_several() {
+    for rows in [&[][..], &[2], &[3]] {
+        let x = waves(&[&[5], rows, &[6]].concat(), 0.5).unstack("batch", 0);
+        let label = ids(&[&[5], rows].concat(), 4).unstack("batch", 0);
+        compare(&grad_norms(loss).at((&mlp(), &x, &label)), &grad(loss).at((&mlp(), &x, &label)));
+    }
+}
+
+#[test]
+fn tables_and_shared_weights() {
+    let loss = |table: &Tensor, w: &Tensor, ids: &Tensor| {
+        let rows = table.take(ids, 0);
+        rows.matmul(w).sin().matmul(w).sum(()) + rows.prod(-1).sum(())
+    };
+    let (table, w) = (waves(&[9, 3], 0.1), waves(&[3, 3], 0.2));
+    let numbers = ids(&[5, 4], 9).unstack("batch", 0);
+    let norms = grad_norms(loss).argnums::<(A0, A1)>().at((&table, &w, &numbers));
+    compare(&norms, &grad(loss).argnums::<(A0, A1)>().at((&table, &w, &numbers)));
+    let same = Tensor::from([[1, -8, 1], [2, 2, 2]]).unstack("batch", 0);
+    compare(&grad_norms(loss).at((&table, &w, &same)), &grad(loss).at((&table, &w, &same)));
+}
+
+#[test]
+fn stacks_of_products() {
+    let loss = |w: &Tensor, x: &Tensor| crate::ops::einsum("bij,bkj->bik", &[x, w]).sin().sum(());
+    let (w, x) = (waves(&[2, 5, 4], 0.1), waves(&[3, 2, 2, 4], 0.2).unstack("batch", 0));
+    compare(&grad_norms(loss).at((&w, &x)), &grad(loss).at((&w, &x)));
+}
+
+#[test]
+fn what_is_not_used_has_no_gradient() {
+    let loss = |(w, _): &(Tensor, Tensor), x: &Tensor| x.dot(w);
+    let x = waves(&[3, 2], 0.2).unstack("batch", 0);
+    let (_, unused) = grad_norms(loss).at((&(waves(&[2], 0.1), waves(&[4], 0.2)), &x));
+    assert_eq!(unused.item::<f64>(), 0.0);
+}
+
+#[test]
+fn norms_have_derivatives() {
+    let x = waves(&[3, 6], 0.5).unstack("batch", 0);
+    let label = ids(&[3], 4).unstack("batch", 0);
+    let sum = |model: &Mlp| psum(&global_norm(&grad_norms(loss).at((model, &x, &label))), "batch");
+    check_grads(sum, &mlp(), 1);
+}
+
+#[test]
+fn clipped_gradients_are_the_sum_of_the_clipped_ones() {
+    let (x, label) = (waves(&[5, 6], 0.5).unstack("batch", 0), ids(&[5], 4).unstack("batch", 0));
+    let each = grad(loss).at((&mlp(), &x, &label));
+    let lengths = global_norm(&naive(&each));
+    for max_norm in [0.01, 0.8, 100.0] {
+        let sum = clipped_grad(loss, max_norm).reduce_axes(["batch"]).at((&mlp(), &x, &label));
+        let factor = max_norm / lengths.maximum(max_norm);
+        let expected = each.map_leaves(|g| psum(&(g * &factor), "batch"));
+        sum.zip_leaves(&expected, |_, a, b| {
+            close(a, b);
+            a.clone()
+        });
+    }
+}
