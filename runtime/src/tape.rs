@@ -83,6 +83,19 @@ pub(crate) struct Call {
     pub axes: AxisSet,
 }
 
+impl Node {
+    /// The nodes that it was made of.
+    pub fn operands(&self) -> impl Iterator<Item = usize> + '_ {
+        let (of, inputs): (Option<usize>, &[Option<usize>]) = match &self.kind {
+            Kind::Leaf => (None, &[]),
+            Kind::Vary { of, .. } | Kind::Part { of, .. } => (Some(*of), &[]),
+            Kind::Call(call) => (None, &call.inputs),
+            Kind::Apply { inputs, .. } => (None, inputs),
+        };
+        of.into_iter().chain(inputs.iter().flatten().copied())
+    }
+}
+
 impl Tape {
     pub fn new<S: AsRef<str>>(reduce: &[S]) -> Rc<Self> {
         let reduce = reduce.iter().map(|name| name.as_ref().into()).collect();

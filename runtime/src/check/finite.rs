@@ -71,11 +71,12 @@ fn origin(nodes: &[Node], ends: Vec<usize>) -> Option<usize> {
             continue;
         }
         let bad = |&operand: &usize| !is_finite(&nodes[operand].output);
-        let causes: Vec<usize> = match &nodes[index].kind {
-            Kind::Leaf => Vec::new(),
-            Kind::Vary { of, .. } => Some(*of).into_iter().filter(bad).collect(),
-            Kind::Apply { inputs, .. } => inputs.iter().flatten().copied().filter(bad).collect(),
+        // The results of a call are made of its operands.
+        let made = match nodes[index].kind {
+            Kind::Part { of, .. } => of,
+            _ => index,
         };
+        let causes: Vec<usize> = nodes[made].operands().filter(bad).collect();
         if causes.is_empty() {
             first = Some(first.map_or(index, |first: usize| first.min(index)));
         }
@@ -89,6 +90,9 @@ fn describe(node: &Node, argument: Option<&String>, w: &Worker) -> String {
     let what = match (&node.kind, argument) {
         (Kind::Apply { op, .. }, _) => {
             format!("{} of {} at {}:{}", op.name(), value.ty(), node.site.file(), node.site.line())
+        }
+        (Kind::Part { .. }, _) => {
+            format!("a function's {} at {}:{}", value.ty(), node.site.file(), node.site.line())
         }
         (_, Some(argument)) => format!("{argument}: {}", value.ty()),
         _ => format!("pvary of {}", value.ty()),

@@ -264,16 +264,3 @@ struct Passing<'n> {
     ct: &'n Tensor,
     site: &'static Location<'static>,
 }
-
-impl Node {
-    /// The nodes that it was made of.
-    fn operands(&self) -> impl Iterator<Item = usize> + '_ {
-        let (of, inputs): (Option<usize>, &[Option<usize>]) = match &self.kind {
-            Kind::Leaf => (None, &[]),
-            Kind::Vary { of, .. } | Kind::Part { of, .. } => (Some(*of), &[]),
-            Kind::Call(call) => (None, &call.inputs),
-            Kind::Apply { inputs, .. } => (None, inputs),
-        };
-        of.into_iter().chain(inputs.iter().flatten().copied())
-    }
-}
