@@ -9,7 +9,8 @@ use axisgrad_tests::random_programs::shrink::shrink;
 use axisgrad_tests::random_programs::syntax::Program;
 
 fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+    let text = std::env::var(name).unwrap_or_default();
+    if text.is_empty() { default } else { text.parse().expect("a number") }
 }
 
 #[test]
