@@ -9,7 +9,7 @@ use crate::call::{check_captured, record};
 use crate::function::{ArgList, Arguments, Function};
 use crate::grad::backward::pull_back;
 use crate::op::Rule;
-use crate::tape::Tape;
+use crate::tape::{Tape, axes_of};
 use crate::tensor::Tensor;
 use crate::tree::{Tree, refill};
 use crate::types::AxisSet;
@@ -142,14 +142,8 @@ impl<F> Checkpoint<F> {
             site,
         };
         let results = landed.into_iter().zip(settled).collect();
-        record(tape, inputs, Rc::new(rule), results, axes_seen(stand), site)
+        record(tape, inputs, Rc::new(rule), results, axes_of(&stand.take_nodes()), site)
     }
-}
-
-fn axes_seen(tape: &Tape) -> AxisSet {
-    let mut all = AxisSet::new();
-    tape.axes_seen(&mut |axes| all = all.union(axes).unwrap_or_else(|_| all.clone()));
-    all
 }
 
 /// The function, to be run again at arguments below the tape.

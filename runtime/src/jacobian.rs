@@ -212,7 +212,7 @@ where
 fn forward<S, Args, V>(
     transform: &str,
     args: &Args,
-    run: impl FnOnce(&Args) -> V,
+    run: impl Fn(&Args) -> V,
     holomorphic: bool,
 ) -> V::Of<S::Selected>
 where

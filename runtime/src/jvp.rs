@@ -14,6 +14,7 @@ use crate::ops::pvary::pvary_over;
 use crate::tape::Tape;
 use crate::tensor::Tensor;
 use crate::tree::{Tree, difference};
+use crate::types::AxisSet;
 
 type Site = &'static Location<'static>;
 
@@ -69,7 +70,7 @@ fn push<S, Args, V>(
     transform: &str,
     mut args: Args,
     tangents: &S::Selected,
-    run: impl FnOnce(&Args) -> V,
+    run: impl Fn(&Args) -> V,
 ) -> (V, V)
 where
     Args: Tree,
@@ -133,20 +134,42 @@ impl<F, S> Linearize<F, S> {
 }
 
 /// The value of a function, and the transpose of its transpose.
+///
+/// Inside a function whose gradients are per-example, an argument stands for one value per position along axes over
+/// which it does not vary in fact. A strict transpose would take it for one value: so it is varied over those of them
+/// that turn up in the function, which then runs again.
 #[track_caller]
 pub(crate) fn linearized<S, Args, V>(
     args: &Args,
-    run: impl FnOnce(&Args) -> V,
+    run: impl Fn(&Args) -> V,
 ) -> (V, Pushforward<S::Selected, V>)
 where
     Args: Tree,
     S: Select<Args>,
     V: Tree,
 {
-    let (value, pullback) = trace::<S, _, _>(args, Tape::strict(), run);
+    let (mut value, mut pullback) = trace::<S, _, _>(args, Tape::strict(), &run);
+    let axes = pullback.axes();
+    if args.leaves().iter().any(|x| !positions_of(x, &axes).is_empty()) {
+        let args = args.map_leaves(|x| pvary_over(x, &positions_of(x, &axes), Location::caller()));
+        (value, pullback) = trace::<S, _, _>(&args, Tape::strict(), &run);
+    }
     let zeros = (value.map_leaves(Tensor::zeros_like),);
     let (_, transpose) = trace::<Arg<0>, _, _>(&zeros, Tape::strict(), |(ct,): &(V,)| pullback.call_once(ct));
     (value, Pushforward { transpose })
+}
+
+/// Of `axes`, those over which `x` does not vary, and counts as one value per position on a tape that it is on.
+fn positions_of(x: &Tensor, axes: &AxisSet) -> AxisSet {
+    let (mut value, mut found) = (x, AxisSet::new());
+    while let Some(tape) = value.tape() {
+        let (node, below) = value.on(tape).expect("on its own tape");
+        let settled = tape.settled(node);
+        let each = axes.minus(x.axes()).filter(|axis| !tape.reduces(axis) && !settled.contains(axis.name()));
+        found = found.union(&each).unwrap_or(found);
+        value = below;
+    }
+    found
 }
 
 /// The derivative of a function at a point, a linear function of tangents: see [`linearize`]. It can be called any

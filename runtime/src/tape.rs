@@ -204,13 +204,28 @@ impl Tape {
 
     /// Every axis that a value on the tape varies over.
     pub fn axes_seen(&self, seen: &mut dyn FnMut(&AxisSet)) {
-        for node in self.nodes.borrow().iter() {
-            seen(node.output.axes());
-            match &node.kind {
-                Kind::Apply { values, .. } => values.iter().for_each(|value| seen(value.axes())),
-                Kind::Call(call) => seen(&call.axes),
-                _ => {}
-            }
+        visit_axes(&self.nodes.borrow(), seen);
+    }
+}
+
+/// All axes that values at these nodes vary over; of two that have one name and differ, the first.
+pub(crate) fn axes_of(nodes: &[Node]) -> AxisSet {
+    let mut all = AxisSet::new();
+    visit_axes(nodes, &mut |axes| {
+        for axis in axes.iter() {
+            all = all.with(axis).unwrap_or_else(|_| all.clone());
+        }
+    });
+    all
+}
+
+fn visit_axes(nodes: &[Node], seen: &mut dyn FnMut(&AxisSet)) {
+    for node in nodes {
+        seen(node.output.axes());
+        match &node.kind {
+            Kind::Apply { values, .. } => values.iter().for_each(|value| seen(value.axes())),
+            Kind::Call(call) => seen(&call.axes),
+            _ => {}
         }
     }
 }

@@ -122,7 +122,7 @@ impl Global {
 /// What is compared, of both ways.
 fn compare(program: &Program, expected: &Results<Value>, results: &Results<Global>) -> Result<(), String> {
     let tolerance = if program.single { 1e-3 } else { 1e-9 };
-    for ((name, expected), (_, got)) in expected.iter().zip(results) {
+    for ((_, expected), (name, got)) in expected.iter().zip(results) {
         let numbers = |x: &Tensor| x.cast(DType::F64).to_vec::<f64>();
         let scale = expected.at.iter().flat_map(numbers).fold(1.0, |max: f64, x| max.max(x.abs()));
         for (position, expected) in expected.at.iter().enumerate() {

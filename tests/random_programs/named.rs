@@ -45,8 +45,9 @@ fn execute(stmt: &Stmt, values: &[Tensor], axes: &Axes) -> Tensor {
         }
         Stmt::Jvp(block, operands, tangent) => {
             let others = each(&operands[1..]);
-            let along = |by: &Tensor| run(block, &[&[by.clone()], &others[..]].concat(), axes);
-            jvp(along).at(&values[operands[0]], &values[*tangent]).1
+            let along =
+                |by: &Tensor, others: &Vec<Tensor>| run(block, &[&[by.clone()], &others[..]].concat(), axes);
+            jvp(along).at((&values[operands[0]], &others), &values[*tangent]).1
         }
         Stmt::Vmap(block, operands, mapped, name) => mapped_block(block, &each(operands), mapped, name, axes),
     }

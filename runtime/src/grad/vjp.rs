@@ -8,10 +8,10 @@ use super::backward::{Gradients, pull_back};
 use super::{checks, gradient_of, trace_leaf};
 use crate::error::violation;
 use crate::function::{Arg, Arguments, Function, Select};
-use crate::tape::{Node, Tape};
+use crate::tape::{Node, Tape, axes_of};
 use crate::tensor::Tensor;
 use crate::tree::{Path, Tree};
-use crate::types::Axis;
+use crate::types::{Axis, AxisSet};
 
 type Site = &'static Location<'static>;
 
@@ -121,6 +121,11 @@ impl<G: Tree, V: Tree> Pullback<G, V> {
         let seeds = self.seeds(ct, site);
         let mut gradients: Gradients = pull_back(&self.tape, nodes, seeds, self.site);
         self.traced.map_leaves(|leaf| gradient_of(&self.tape, leaf, &mut gradients))
+    }
+
+    /// All axes that values in the function vary over.
+    pub(crate) fn axes(&self) -> AxisSet {
+        axes_of(&self.nodes)
     }
 
     /// The axes that a cotangent is summed over, where the value does not vary and it does.

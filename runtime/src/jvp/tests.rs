@@ -120,6 +120,19 @@ fn the_gradient_of_a_tangent_is_per_example_or_total() {
     close(&crate::grad(slope).reduce_axes(["batch"]).at((&w, &x)), &rows.sum(0));
 }
 
+/// The slope goes on through more ops on the weight than the one that meets the data.
+#[test]
+fn the_gradient_of_a_tangent_through_several_ops() {
+    let (w, xs, v) = (waves(&[3], 0.1), waves(&[5, 3], 0.5), waves(&[3], 0.7));
+    let x = xs.unstack("batch", 0);
+    let slope =
+        |w: &Tensor, x: &Tensor| jvp(|w: &Tensor, x: &Tensor| x.dot(&w.tanh()).sin()).at((w, x), &v).1;
+    let rows: Vec<Tensor> = (0..5).map(|i| crate::grad(slope).at((&w, &xs.index(0, i)))).collect();
+    let rows = stack(&rows.iter().collect::<Vec<_>>(), 0);
+    close(&gather(&crate::grad(slope).at((&w, &x)), "batch"), &rows);
+    close(&crate::grad(slope).reduce_axes(["batch"]).at((&w, &x)), &rows.sum(0));
+}
+
 #[test]
 fn products_with_the_hessian() {
     let f = |w: &Tensor, x: &Tensor| layer(w, x).sin().sum(());

@@ -83,9 +83,11 @@ fn what_is_not_used_has_no_gradient() {
 
 #[test]
 fn norms_have_derivatives() {
-    let x = waves(&[3, 6], 0.5).unstack("batch", 0);
-    let label = ids(&[3], 4).unstack("batch", 0);
-    let sum = |model: &Mlp| psum(&global_norm(&grad_norms(loss).at((model, &x, &label))), "batch");
+    let (xs, labels) = (waves(&[3, 6], 0.5), ids(&[3], 4));
+    let sum = |model: &Mlp| {
+        let norms = grad_norms(loss).at((model, &xs.unstack("batch", 0), &labels.unstack("batch", 0)));
+        psum(&global_norm(&norms), "batch")
+    };
     check_grads(sum, &mlp(), 1);
 }
 
