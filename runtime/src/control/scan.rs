@@ -1,13 +1,18 @@
 //! `scan` and `map`: a function of one row after another.
 
 use std::panic::Location;
+use std::rc::Rc;
 
 use super::{Site, check_alike};
+use crate::call::call;
+use crate::checkpoint::{Checkpoint, checkpoint};
 use crate::error::violation;
 use crate::function::{Arguments, Function};
+use crate::op::Rule;
 use crate::ops::{expand_dims, index, slice, stack};
+use crate::tape::Tape;
 use crate::tensor::Tensor;
-use crate::tree::{Path, Tree};
+use crate::tree::{Path, Tree, refill};
 
 /// A loop with a memory: `f(&carry, &row)` returns `(carry, result)`, for one row of `xs` after another, and
 /// `scan(f).at((&init, &xs))` the last carry and all results, stacked along a new first dim.
@@ -47,6 +52,12 @@ impl<F> Scan<F> {
         self
     }
 
+    /// Runs every step again in backward, instead of keeping its values: see [`checkpoint`](checkpoint()). What a
+    /// gradient is to reach must then be in the carry or the rows.
+    pub fn checkpoint(self) -> Scan<Checkpoint<F>> {
+        Scan { f: checkpoint(self.f), reverse: self.reverse, length: self.length }
+    }
+
     /// Runs the loop, from `(&init, &xs)`.
     ///
     /// # Panics
@@ -76,8 +87,11 @@ where
         let steps = self.steps(xs, site);
         let mut carry = init.clone();
         let mut results = Vec::with_capacity(steps);
-        for step in 0..steps {
-            let row = row(xs, if self.reverse { steps - 1 - step } else { step });
+        let mut rows = rows_of(xs, steps, site);
+        if self.reverse {
+            rows.reverse();
+        }
+        for row in rows {
             let (next, result) = self.f.call(&(carry.clone(), row));
             check_alike("scan", "the carry that a step takes and returns", &carry, &next, site);
             carry = next;
@@ -120,7 +134,7 @@ pub fn map<X: Tree, Y: Tree>(mut f: impl FnMut(&X) -> Y, xs: &X) -> Y {
     let Some(rows) = row_count("map", xs, site) else {
         violation("map", "there is nothing to map over", &[], site)
     };
-    let results = (0..rows).map(|i| f(&row(xs, i))).collect();
+    let results = rows_of(xs, rows, site).iter().map(|row| f(row)).collect();
     stacked("map", results, site).unwrap_or_else(|| f(&xs.map_leaves(no_row)).map_leaves(no_rows))
 }
 
@@ -143,8 +157,26 @@ pub(super) fn row_count(name: &str, xs: &impl Tree, site: Site) -> Option<usize>
     first.map(|(rows, ..)| rows)
 }
 
-fn row<X: Tree>(xs: &X, i: usize) -> X {
-    xs.map_leaves(|leaf| index(leaf, 0, i as isize))
+/// One tree for each row.
+fn rows_of<X: Tree>(xs: &X, count: usize, site: Site) -> Vec<X> {
+    let columns: Vec<Vec<Tensor>> = xs.leaves().iter().map(|leaf| unstacked(leaf, site)).collect();
+    (0..count).map(|i| refill(xs, columns.iter().map(|rows| rows[i].clone()))).collect()
+}
+
+/// The rows of a tensor, all at once: one by one, each would have a cotangent of the whole tensor's size.
+fn unstacked(x: &Tensor, site: Site) -> Vec<Tensor> {
+    if x.tape().is_none() {
+        return (0..x.dims()[0]).map(|i| index(x, 0, i as isize)).collect();
+    }
+    call("unstack", std::slice::from_ref(x), site, |x| (unstacked(&x[0], site), Rc::new(Rows)))
+}
+
+struct Rows;
+
+impl Rule for Rows {
+    fn pull_back(&self, _: &Tape, cts: Vec<Tensor>) -> Vec<Option<Tensor>> {
+        vec![Some(stack(&cts.iter().collect::<Vec<_>>(), 0))]
+    }
 }
 
 /// A row of zeros, to learn from it what a function of no row at all would return.

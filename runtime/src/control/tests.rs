@@ -97,6 +97,23 @@ fn a_scan_over_a_named_axis() {
 }
 
 #[test]
+fn steps_that_run_again() {
+    let (w, xs) = (waves(&[3, 3], 0.1), waves(&[4, 3], 0.5));
+    let light = |w: &Tensor, xs: &Tensor| {
+        let step = |(h, w): &(Tensor, Tensor), x: &Tensor| {
+            let (h, y) = step(w)(h, x);
+            ((h, w.clone()), y)
+        };
+        let ((last, _), rows) = scan(step).checkpoint().at((&(Tensor::from([0.0, 0.0, 0.0]), w.clone()), xs));
+        both((last, rows))
+    };
+    let loss = |w: &Tensor, xs: &Tensor| both(scanned(w, xs));
+    close(&light(&w, &xs), &loss(&w, &xs));
+    close(&grad(light).at((&w, &xs)), &grad(loss).at((&w, &xs)));
+    check_grads(light, (&w, &xs), 2);
+}
+
+#[test]
 fn a_map_is_a_vmap() {
     let (w, xs) = (waves(&[3, 3], 0.1), waves(&[4, 3], 0.5));
     let f = |x: &Tensor| (x.dot(&w).sin(), x.sum(()));
