@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 const LINK: &str = env!("CARGO_BIN_EXE_mpi-link");
 const SUITE: &str = env!("CARGO_BIN_EXE_mpi-suite");
+const TRAINER: &str = env!("CARGO_BIN_EXE_trainer");
 const VICTIM: &str = env!("CARGO_BIN_EXE_mpi-victim");
 
 /// No run may take longer, whatever happens.
@@ -35,6 +36,11 @@ struct End {
 
 impl Run {
     fn start(ranks: usize, program: &str, args: &[&str]) -> Self {
+        Self::start_logging(ranks, program, args, "")
+    }
+
+    /// With `RUST_LOG`.
+    fn start_logging(ranks: usize, program: &str, args: &[&str], log_what: &str) -> Self {
         static RUNS: AtomicUsize = AtomicUsize::new(0);
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("run-{}-{run}", std::process::id()));
@@ -46,6 +52,9 @@ impl Run {
         command.args(["-n", &ranks.to_string(), "--bin", program, "--"]).args(args);
         // Backtraces would stand between what tests look for.
         command.env("RUST_BACKTRACE", "0").env("AXISGRAD_TEST_STEPS", &steps).stdin(Stdio::null());
+        if !log_what.is_empty() {
+            command.env("RUST_LOG", log_what);
+        }
         command.stdout(file.try_clone().expect("a log file")).stderr(file);
         let child = command.spawn().expect("scripts/mpirun starts");
         Self { child, log, steps, start: Instant::now() }
@@ -173,7 +182,9 @@ fn a_rank_is_killed() {
     let mut run = Run::start(3, VICTIM, &["long", "--threads", "2"]);
     let processes = run.wait_for_steps(3);
     signal("KILL", processes[1]);
-    run.end().fails(SOON, &["9"]);
+    // The launcher ends the other ranks at once; they say first why.
+    let died = format!("rank 1 (process {}) has died without a word", processes[1]);
+    run.end().fails(SOON, &[&died, "waits in any bool[1] (victim.rs:"]);
 }
 
 #[test]
@@ -249,4 +260,22 @@ fn a_worker_sleeps_past_the_deadline() {
         "worker 3 is missing; its last call was psum f32[10] (victim.rs:",
     ];
     victim("sleep", &["--timeout", "3"]).fails(SOON, &says);
+}
+
+#[test]
+fn log_lines_name_the_rank_and_the_worker() {
+    let run = Run::start_logging(2, TRAINER, &["--threads", "2", "--epochs", "1"], "axisgrad=debug");
+    let end = run.end();
+    let text = end.succeeds();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("axisgrad::collective")).collect();
+    for worker in 0..4 {
+        let prefix = format!("worker{{rank={} worker={worker}}}:", worker / 2);
+        let of_it = || lines.iter().filter(|line| line.contains(&prefix));
+        assert!(
+            of_it().any(|line| line.contains("step{number=3}")),
+            "nothing in step 3 of worker {worker}:\n{text}"
+        );
+        assert!(of_it().all(|line| line.contains("op=") && line.contains("bytes=")), "{text}");
+    }
+    assert!(!lines.is_empty() && lines.iter().all(|line| line.contains("worker{rank=")), "{text}");
 }

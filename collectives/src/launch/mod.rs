@@ -7,11 +7,9 @@ pub mod env;
 mod panics;
 mod peers;
 mod run;
-pub mod signals;
 mod worker;
 
 pub use args::{MeshArgs, Order};
 pub use builder::{Mesh, MeshBuilder};
 pub use panics::{Interrupted, interrupt};
-pub use signals::Signals;
 pub use worker::Worker;

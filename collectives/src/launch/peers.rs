@@ -8,9 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::agree::exchange;
-use super::signals::Signals;
 use super::worker::Process;
 use crate::error::{Error, ErrorKind, Result};
+use crate::signals::Signals;
 use crate::transport::Link;
 
 /// Time between two looks.
@@ -52,21 +52,22 @@ impl Peers {
 
     /// Looks after the peers until `over`: if one dies the run has failed, and all learn which one it was. A signal
     /// that nobody in the program listens to ends this process, but not before a dead peer has been looked for: it
-    /// may be the launcher's answer to that.
+    /// may be the launcher's answer to that. A peer that dies later has got the same signal.
     pub(super) fn watch(&self, process: &Process, signals: &Signals, over: &AtomicBool) {
-        let mut since: Option<Instant> = None;
+        let mut signalled: Option<Instant> = None;
         while !over.load(Ordering::Acquire) {
-            if let Some((rank, place)) = self.dead() {
+            if signals.last() != 0 && !process.roster.hears_signals() {
+                signalled.get_or_insert_with(Instant::now);
+            }
+            let since = signalled.map_or(Duration::ZERO, |at| at.elapsed());
+            if let Some((rank, place)) = self.dead().filter(|_| since < REASON / 2) {
                 process.roster.fail(died(*rank, place));
                 return;
             }
-            if signals.last() != 0 && !process.roster.hears_signals() {
-                let since = *since.get_or_insert_with(Instant::now);
-                if since.elapsed() > REASON {
-                    Signals::obey(signals.last());
-                }
+            if since > REASON {
+                Signals::obey(signals.last());
             }
-            thread::park_timeout(EVERY);
+            thread::park_timeout(if signalled.is_some() { EVERY / 10 } else { EVERY });
         }
     }
 }

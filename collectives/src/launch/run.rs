@@ -11,10 +11,10 @@ use crossbeam::thread::{Scope, ScopedJoinHandle};
 
 use super::builder::Mesh;
 use super::panics::{Watch, error_of};
-use super::signals::Signals;
 use super::worker::{Process, Worker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::roster::Roster;
+use crate::signals::Signals;
 
 impl Mesh {
     /// Runs the program on every worker and returns what it returned on the first worker of this rank, which

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::builder::Mesh;
-use super::signals::Signals;
 use crate::buffer::Pool;
 use crate::collective::Member;
 use crate::collective::pending::Seat;
@@ -14,6 +13,7 @@ use crate::error::Result;
 use crate::group::Group;
 use crate::mesh::AxisSet;
 use crate::roster::Roster;
+use crate::signals::Signals;
 use crate::transport::hybrid::{Address, Hybrid, tag};
 use crate::transport::threads::{Hub, Threads};
 use crate::transport::{Layout, Link, Transport};

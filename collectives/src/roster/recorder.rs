@@ -31,6 +31,9 @@ impl Recorder {
     /// Notes a call.
     pub(super) fn record(&self, call: LastCall) {
         let mut calls = self.calls.lock().expect("calls");
+        if calls.back().is_some_and(|last| last.is(&call)) {
+            return; // Another round of it.
+        }
         if calls.len() == CALLS {
             calls.pop_front();
         }
@@ -64,7 +67,7 @@ impl fmt::Display for Recorder {
         if step != NO_STEP {
             write!(f, "in step {step}, ")?;
         }
-        f.write_str(if self.waiting.load(Ordering::Relaxed) { "waits in " } else { "after " })?;
+        f.write_str(if self.waiting.load(Ordering::Relaxed) { "waits in " } else { "last called " })?;
         for (i, call) in self.calls.lock().expect("calls").iter().rev().take(SHOWN).enumerate() {
             let before = ["", "; before: ", ", ", ", "][i.min(3)];
             write!(f, "{before}{call}, call {}", call.number)?;

@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use crate::buffer::{Buffer, BufferMut, Pool};
 use crate::error::{Error, ErrorKind, Result};
+use crate::signals::Signals;
 use crate::transport::{LETTERS, Link, Message, Part};
 use packet::{Kind, Packet, Payload};
 use raw::{Comm, Transfer};
@@ -252,8 +253,13 @@ impl Mpi {
             thread::sleep(FORWARDING);
         } else {
             // The peer has printed its cause and is ending us; should it die before it can, we do.
-            thread::sleep(GRACE);
+            let until = Instant::now() + GRACE;
+            while Signals::received() == 0 && Instant::now() < until {
+                thread::sleep(Duration::from_millis(2));
+            }
         }
+        // A launcher that is ending the ranks already would begin anew if one of them aborted.
+        Signals::obey(Signals::received());
         self.comm.abort()
     }
 

@@ -7,7 +7,7 @@
 mod collectives;
 mod price;
 mod processes;
-mod random;
+pub mod random;
 mod saves;
 mod simulations;
 mod trainings;
@@ -108,6 +108,12 @@ const ROWS: &[Row] = &[
         property: "price of the safety that is always on",
         passes: "< 3 % of a step of digits",
         run: price::step,
+    },
+    Row {
+        name: "reductions",
+        property: "price of the same bits everywhere against `--reduction fast`, MLP 784-512-512-10",
+        passes: "shown",
+        run: price::reductions,
     },
 ];
 

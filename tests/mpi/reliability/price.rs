@@ -74,3 +74,49 @@ pub fn step(budget: &mut Budget) -> Outcome {
         .collect();
     Outcome { tried: 2 * blocks * STEPS, worst: shown.join("; "), wrong }
 }
+
+/// Seconds of a step of a model, 784-512-512-10 at batch 256, with sums in the one order or in any.
+fn with_order(threads: usize, fast: bool, blocks: usize) -> f64 {
+    let mesh = Mesh::builder().axes(["batch"]).threads(threads).fast(fast).build().expect("a mesh");
+    let measure = |w: &Worker| -> axisgrad::Result<_> {
+        let keys = w.key(1).split(3);
+        let model = [
+            Linear::init(keys[0], 784, 512),
+            Linear::init(keys[1], 512, 512),
+            Linear::init(keys[2], 512, 10),
+        ];
+        let x = w.unstack(&normal(w.key(2), DType::F32, &[256, 784]), "batch");
+        let label = w.unstack(&normal(w.key(3), DType::F32, &[256, 10]).argmax(1), "batch");
+        let step = grad(loss).reduce_axes(["batch"]);
+        let mut best = f64::INFINITY;
+        for _ in 0..blocks {
+            let start = Instant::now();
+            step.at((&model, &x, &label));
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        Ok(best)
+    };
+    mesh.run(measure).expect("measured")
+}
+
+/// What the same bits everywhere cost: a figure, which is not judged.
+pub fn reductions(budget: &mut Budget) -> Outcome {
+    let turns = budget.times(4, 20);
+    let shown: Vec<String> = [1, 2]
+        .into_iter()
+        .map(|threads| {
+            let (mut reproducible, mut fast) = (f64::INFINITY, f64::INFINITY);
+            for _ in 0..turns {
+                reproducible = reproducible.min(with_order(threads, false, 15));
+                fast = fast.min(with_order(threads, true, 15));
+            }
+            let price = (reproducible / fast - 1.0) * 100.0;
+            format!(
+                "{threads} threads: {:.2} ms, any order {:.2} ms, {price:+.1} %",
+                reproducible * 1e3,
+                fast * 1e3
+            )
+        })
+        .collect();
+    Outcome { tried: 4 * turns * 15, worst: shown.join("; "), wrong: Vec::new() }
+}

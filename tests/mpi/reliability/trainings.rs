@@ -187,17 +187,16 @@ pub fn layouts(budget: &mut Budget) -> Outcome {
 }
 
 pub fn kill_in_save(budget: &mut Budget) -> Outcome {
-    let reference = undisturbed("40", 0, 1).0;
+    let reference = undisturbed("8", 0, 1).0;
     let (mut wrong, mut repeated, mut tried) = (Vec::new(), 0, 0);
     while tried < budget.times(40, 1000) {
         let scratch = Scratch::new();
         let (folder, log) = (scratch.0.join("checkpoints"), scratch.0.join("log"));
-        let common =
-            ["--epochs", "40", "--save-every", "1", "--checkpoint-dir", folder.to_str().expect("a path")];
-        let logged = ["--log", log.to_str().expect("a path")];
+        let common = ["--epochs", "8", "--checkpoint-dir", folder.to_str().expect("a path")];
+        let logged = ["--save-every", "1", "--log", log.to_str().expect("a path")];
         let mut training = Training::start(0, 1 + budget.random.below(3), &[&common[..], &logged].concat());
         let processes = training.wait_for_start();
-        thread::sleep(Duration::from_millis(budget.random.below(400) as u64));
+        thread::sleep(Duration::from_millis(budget.random.below(250) as u64));
         if !signal("KILL", processes[0]) || training.end().hash().is_some() {
             continue; // It was over before.
         }

@@ -136,6 +136,7 @@ impl RunArgs {
             every: self.save_every.max(1),
             everyone,
             signals: w.signals().map_err(|error| refused(path, error))?,
+            asked: None,
             _lock: lock,
             saved,
             under_way: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use axisgrad_collectives::{Call, Group, Reduction, Signals};
+use axisgrad_collectives::{Buffer, Call, Group, Pending, Reduction, Signals};
 
 use super::folder::Folder;
 use super::save::Share;
@@ -64,6 +64,8 @@ pub(super) struct Saver {
     pub(super) every: u64,
     pub(super) everyone: Group,
     pub(super) signals: Signals,
+    /// Whether any worker has got a signal: asked, and not answered yet.
+    pub(super) asked: Option<Pending<Buffer>>,
     /// Of worker 0: keeps other runs away.
     pub(super) _lock: Option<File>,
     /// The step whose state is on the disk, or on its way there.
@@ -84,6 +86,7 @@ impl<'w> Run<'w> {
     ///
     /// # Errors
     /// `NonFinite`, where the flag says so.
+    #[track_caller]
     pub fn finite<X: Arguments + Clone, F>(&mut self, f: &F, args: X) -> Result<Option<F::Output>>
     where
         F: Function<X::Args, Output: Tree>,
@@ -166,11 +169,13 @@ impl<'w> Run<'w> {
 }
 
 impl Saver {
-    /// The signal that any worker has got, or 0: the same on all of them.
-    fn agree(&self, call: &Call) -> Result<i32> {
+    /// The signal that any worker had got a step ago, or 0: the same on all of them. Nobody waits for the answer, which
+    /// travels during the step.
+    fn agree(&mut self, call: &Call) -> Result<i32> {
         let mine = self.everyone.pool().copy_of(&[self.signals.last()]);
-        let any = self.everyone.all_reduce::<i32>(call, Reduction::Max, mine)?;
-        Ok(any.as_slice::<i32>()[0])
+        let asked = self.everyone.start_all_reduce::<i32>(call, Reduction::Max, mine)?;
+        let Some(answer) = self.asked.replace(asked) else { return Ok(0) };
+        Ok(answer.finish()?.as_slice::<i32>()[0])
     }
 
     /// Starts to write a state, when the one before it is written.

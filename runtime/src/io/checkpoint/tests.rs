@@ -383,3 +383,26 @@ proptest! {
         prop_assert!(Manifest::unseal(&text).is_err());
     }
 }
+
+/// Python's `safetensors` opens the files, where Python has it (`AXISGRAD_PYTHON`, or `python3`).
+#[test]
+fn python_opens_the_files() {
+    const SCRIPT: &str = "import sys, safetensors.numpy as s\n\
+        t = s.load_file(sys.argv[1])\n\
+        print(t['weights[7]'].dtype, t['weights[7]'].shape, t['weights[7]'].tobytes().hex())";
+    let python = std::env::var("AXISGRAD_PYTHON").unwrap_or_else(|_| "python3".into());
+    let run = |args: &[&str]| std::process::Command::new(&python).args(args).output().ok();
+    if !run(&["-c", "import safetensors.numpy"]).is_some_and(|output| output.status.success()) {
+        eprintln!("{python} has no safetensors with NumPy: not tried");
+        return;
+    }
+    let scratch = Scratch::new();
+    save((1, 1, 1), &scratch.args(), 7);
+    let file = scratch.0.join("step-00000001/share-00000.safetensors");
+    let output = run(&["-c", SCRIPT, file.to_str().expect("a path")]).expect("python runs");
+    let bytes =
+        mesh(1, 1, 1).run(|w| -> Result<_> { Ok(State::new(w, 7).weights[7].to_vec::<f32>()) }).unwrap();
+    let hex: String = bytes.iter().flat_map(|x| x.to_le_bytes()).map(|byte| format!("{byte:02x}")).collect();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(said.trim(), format!("float32 (5, 3) {hex}"), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -55,9 +55,17 @@ impl Signals {
         self.0.load(Ordering::Relaxed) as i32
     }
 
-    /// Does what the signal does where nobody listens: ends the process.
+    /// The last signal that anybody in this process has listened for, or 0.
+    pub fn received() -> i32 {
+        let state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+        state.as_ref().map_or(0, |state| state.last.load(Ordering::Relaxed) as i32)
+    }
+
+    /// Does what the signal does where nobody listens: ends the process; nothing for 0.
     pub fn obey(signal: i32) {
-        let _ = low_level::emulate_default_handler(signal);
+        if signal != 0 {
+            let _ = low_level::emulate_default_handler(signal);
+        }
     }
 
     /// `SIGTERM`
