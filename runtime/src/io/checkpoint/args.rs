@@ -137,6 +137,8 @@ impl RunArgs {
             everyone,
             signals: w.signals().map_err(|error| refused(path, error))?,
             asked: None,
+            next: saved.unwrap_or(0) + 1,
+            last_asked: (saved.unwrap_or(0), std::time::Instant::now()),
             _lock: lock,
             saved,
             under_way: None,

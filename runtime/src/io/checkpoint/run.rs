@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use axisgrad_collectives::{Buffer, Call, Group, Pending, Reduction, Signals};
 
@@ -34,6 +35,9 @@ pub fn exit_code(result: Result<()>) -> ExitCode {
         }
     }
 }
+
+/// How long a signal may go unnoticed.
+const ASKING: Duration = Duration::from_millis(50);
 
 /// A training run, seen from one worker: counts its steps, saves its state in the background, and ends it when
 /// a signal asks for that. Made by [`RunArgs::open`](super::RunArgs::open).
@@ -66,6 +70,10 @@ pub(super) struct Saver {
     pub(super) signals: Signals,
     /// Whether any worker has got a signal: asked, and not answered yet.
     pub(super) asked: Option<Pending<Buffer>>,
+    /// The step in which to ask again.
+    pub(super) next: u64,
+    /// In which step, and when, it was asked last.
+    pub(super) last_asked: (u64, Instant),
     /// Of worker 0: keeps other runs away.
     pub(super) _lock: Option<File>,
     /// The step whose state is on the disk, or on its way there.
@@ -137,15 +145,15 @@ impl<'w> Run<'w> {
     /// that fails is reported on stderr, and the last one stays.
     ///
     /// # Errors
-    /// `Stopped` after a signal, once everything is saved: let it pass up to `Mesh::run` and
-    /// [`exit_code`]. All workers stop after the same step, whichever of them got the signal.
+    /// `Stopped` after a signal (within about 50 ms, or one step), once everything is saved: let it pass up to
+    /// `Mesh::run` and [`exit_code`]. All workers stop after the same step, whichever of them got the signal.
     #[track_caller]
     pub fn step(&mut self, state: &impl Tree) -> Result<()> {
         self.steps += 1;
         self.w.note_step(self.steps);
         let call = Call::here("step");
         let Some(saver) = &mut self.saver else { return self.stop.take().map_or(Ok(()), Err) };
-        let signal = saver.agree(&call)?;
+        let signal = saver.agree(self.steps, &call)?;
         let stop = self.stop.take().or_else(|| (signal != 0).then(|| stopped(signal, self.steps)));
         if stop.is_some() || self.steps.is_multiple_of(saver.every) {
             saver.save(self.w, self.steps, state);
@@ -169,13 +177,28 @@ impl<'w> Run<'w> {
 }
 
 impl Saver {
-    /// The signal that any worker had got a step ago, or 0: the same on all of them. Nobody waits for the answer, which
-    /// travels during the step.
-    fn agree(&mut self, call: &Call) -> Result<i32> {
-        let mine = self.everyone.pool().copy_of(&[self.signals.last()]);
-        let asked = self.everyone.start_all_reduce::<i32>(call, Reduction::Max, mine)?;
-        let Some(answer) = self.asked.replace(asked) else { return Ok(0) };
-        Ok(answer.finish()?.as_slice::<i32>()[0])
+    /// The signal that any worker has got, or 0: the same on all of them. They ask each other once in a while, in
+    /// steps that they agree on; the answer travels during a step, and nobody waits for it.
+    fn agree(&mut self, step: u64, call: &Call) -> Result<i32> {
+        let mut signal = 0;
+        if let Some(asked) = self.asked.take() {
+            let answer = asked.finish()?;
+            let [any, least] = answer.as_slice::<i32>()[..] else { unreachable!("two numbers") };
+            (signal, self.next) = (any, step - 1 + least.unsigned_abs() as u64);
+        }
+        if step >= self.next {
+            let mine = [self.signals.last(), -self.interval(step)];
+            let mine = self.everyone.pool().copy_of(&mine);
+            self.asked = Some(self.everyone.start_all_reduce::<i32>(call, Reduction::Max, mine)?);
+        }
+        Ok(signal)
+    }
+
+    /// Steps until the next question: as many as take about [`ASKING`], by this worker's clock.
+    fn interval(&mut self, step: u64) -> i32 {
+        let (then, at) = std::mem::replace(&mut self.last_asked, (step, Instant::now()));
+        let each = at.elapsed().as_secs_f64() / (step - then).max(1) as f64;
+        (ASKING.as_secs_f64() / each).clamp(1.0, 64.0) as i32
     }
 
     /// Starts to write a state, when the one before it is written.

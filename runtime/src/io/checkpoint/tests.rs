@@ -209,8 +209,10 @@ fn a_signal_ends_the_run_after_a_step_on_all_workers() {
     let stopped = mesh(2, 2, 1).run(train).unwrap_err();
     assert_eq!(stopped.kind(), ErrorKind::Stopped);
     let text = stopped.to_string();
-    assert!(text.starts_with("SIGUSR1 ended the run after step 4"), "{text}");
+    assert!(text.starts_with("SIGUSR1 ended the run after step "), "{text}");
     let loaded = last_whole(&scratch.0).unwrap().expect("a checkpoint");
+    // Steps are short here, and workers ask each other every 64.
+    assert!((42..200).contains(&loaded.step), "{text}");
     assert!(text.contains(&format!("step {};", loaded.step)), "{text}");
     assert_eq!(loaded.tensors[""].1, (loaded.step as f64).to_le_bytes());
 }
