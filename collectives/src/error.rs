@@ -12,8 +12,10 @@ pub enum ErrorKind {
     Mismatch,
     /// A member did not arrive before the deadline.
     Timeout,
-    /// A worker that others waited for has finished, or is lost.
+    /// A worker that others waited for has finished.
     Peer,
+    /// The process of a rank has died.
+    Lost,
     /// Flags, environment or mesh sizes that do not fit together.
     Config,
     /// The MPI library refused or failed.

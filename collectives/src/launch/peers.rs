@@ -73,7 +73,7 @@ impl Peers {
 }
 
 fn died(rank: usize, place: &Place) -> Error {
-    Error::new(ErrorKind::Peer, format!("rank {rank} (process {}) has died without a word", place.process))
+    Error::new(ErrorKind::Lost, format!("rank {rank} (process {}) has died without a word", place.process))
 }
 
 impl Place {

@@ -44,6 +44,8 @@ const FIRST_CAUSE: Duration = Duration::from_millis(20);
 const READING: Duration = Duration::from_millis(250);
 /// Time for the launcher to forward what was printed: some end a job with its last words still in the pipe.
 const FORWARDING: Duration = Duration::from_millis(100);
+/// How long a launcher may take to end the other ranks of one that has died.
+const LAUNCHER: Duration = Duration::from_millis(1500);
 /// How long a rank that a peer is ending waits for that, before it does so itself.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -248,17 +250,18 @@ impl Mpi {
     }
 
     fn end_everyone(&self, cause: &Error) -> ! {
-        if !self.is_somebody_elses(cause) {
+        let first = !self.is_somebody_elses(cause);
+        if first {
             eprintln!("axisgrad: rank {} of {} ends the run: {cause:?}", self.rank, self.ranks);
             thread::sleep(FORWARDING);
-        } else {
-            // The peer has printed its cause and is ending us; should it die before it can, we do.
-            let until = Instant::now() + GRACE;
-            while Signals::received() == 0 && Instant::now() < until {
-                thread::sleep(Duration::from_millis(2));
-            }
         }
-        // A launcher that is ending the ranks already would begin anew if one of them aborted.
+        // The peer that has printed its cause is ending us, or the launcher is, which knows that a process has died
+        // and would begin anew if another aborted; should they not, we do.
+        let patience = if cause.kind() == ErrorKind::Lost { LAUNCHER } else { GRACE * u32::from(!first) };
+        let until = Instant::now() + patience;
+        while Signals::received() == 0 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(2));
+        }
         Signals::obey(Signals::received());
         self.comm.abort()
     }
