@@ -64,14 +64,46 @@ impl Op for Cast {
 mod tests {
     use super::*;
     use crate::check::{check_grads, check_lanes};
-    use crate::dtype::Complex;
+    use crate::dtype::{Complex, bf16};
     use crate::grad;
+    use crate::ops::psum;
 
     #[test]
     fn derivatives_to_second_order() {
         let x = Tensor::from([0.5f64, -1.25, 3.0]);
         check_grads(|x: &Tensor| x.cast(DType::C128).square().cast(DType::F64).sum(()), &x, 2);
         check_lanes(|x: &Tensor| x.cast(DType::I32), &x);
+    }
+
+    /// Ops compute in a wider type and round each result once.
+    #[test]
+    fn narrow_types_are_computed_in_wide_ones() {
+        let x = Tensor::from([256.0, 1.0, 1.0]).cast(DType::BF16);
+        assert_eq!(x.sum(()).to_vec::<bf16>(), [bf16::from_f32(258.0)]);
+        assert_eq!((&x + 1.0).cast(DType::F32).to_vec::<f32>(), [256.0, 2.0, 2.0]);
+        let slope = grad(|x: &Tensor| x.square().sum(())).at(&x);
+        assert_eq!(
+            (slope.dtype(), slope.cast(DType::F32).to_vec::<f32>()),
+            (DType::BF16, vec![512.0, 2.0, 2.0])
+        );
+        let n = Tensor::from([u32::MAX, 7]);
+        assert_eq!((&n + 1).to_vec::<u32>(), [0, 8]);
+        assert_eq!((&n * &n).to_vec::<u32>(), [1, 49]);
+        assert_eq!(
+            (n.max(()).item::<u32>(), n.cast(DType::F64).to_vec::<f64>()[0]),
+            (u32::MAX, 4_294_967_295.0)
+        );
+        assert_eq!(Tensor::from([u64::MAX, 1]).sort(0).to_vec::<u64>(), [1, u64::MAX]);
+    }
+
+    #[test]
+    fn sums_over_examples_are_rounded_once() {
+        let each = Tensor::from(vec![1.0; 258]).cast(DType::BF16).unstack("batch", 0);
+        let sum = psum(&each, "batch");
+        assert_eq!((sum.dtype(), sum.cast(DType::F32).item::<f32>()), (DType::BF16, 258.0));
+        let w = Tensor::from(2.0).cast(DType::BF16);
+        let total = grad(|w: &Tensor, x: &Tensor| w * x).reduce_axes(["batch"]).at((&w, &each));
+        assert_eq!((total.dtype(), total.cast(DType::F32).item::<f32>()), (DType::BF16, 258.0));
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl FoldRows {
 
     /// The cotangent divided among the elements that are the extreme.
     fn shares(&self, ct: &Tensor, rows: &Tensor, ids: &Tensor, output: &Tensor) -> Tensor {
-        let here = cast(&rows.eq(&self.back(output, ids)), ct.dtype());
+        let here = cast(&rows.eq(self.back(output, ids)), ct.dtype());
         // Where there is no row nothing is divided, and the derivative of that is not to be 0/0.
         let count = self.sums(&here, ids).maximum(1);
         self.back(&(ct / count), ids) * here

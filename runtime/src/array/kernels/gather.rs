@@ -9,7 +9,7 @@ use crate::dtype::{DType, Scalar, dispatch};
 /// If `ids` is not an `i32` or `i64` array of one dim, an index is out of range, or the dim does not exist.
 pub fn gather_rows(a: &Array, ids: &Array, dim: usize) -> Array {
     let ids = indices(ids, a.dims()[dim]);
-    dispatch!(a.dtype(), T => gather_of::<T>(&a.contiguous(), &ids, dim))
+    dispatch!(a.dtype() in [stored], T => gather_of::<T>(&a.contiguous(), &ids, dim))
 }
 
 fn gather_of<T: Scalar>(a: &Array, ids: &[usize], dim: usize) -> Array {

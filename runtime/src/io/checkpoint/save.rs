@@ -165,6 +165,7 @@ fn view<'a>(entry: &Entry, bytes: &'a [u8]) -> Result<TensorView<'a>> {
 /// The type in the file of a type by name, and the dims that it adds: safetensors knows no `c128`.
 pub(super) fn stored_type(name: &str) -> Option<(Dtype, &'static [usize])> {
     Some(match name {
+        "bf16" => (Dtype::BF16, &[]),
         "f32" => (Dtype::F32, &[]),
         "f64" => (Dtype::F64, &[]),
         "c64" => (Dtype::C64, &[]),
@@ -172,6 +173,8 @@ pub(super) fn stored_type(name: &str) -> Option<(Dtype, &'static [usize])> {
         "i32" => (Dtype::I32, &[]),
         "i64" => (Dtype::I64, &[]),
         "u8" => (Dtype::U8, &[]),
+        "u32" => (Dtype::U32, &[]),
+        "u64" => (Dtype::U64, &[]),
         "bool" => (Dtype::BOOL, &[]),
         _ => return None,
     })

@@ -43,9 +43,9 @@ mod tests {
         assert_eq!(bitwise_not(&a).to_vec::<i32>(), [-13, 0]);
         assert_eq!(left_shift(&a, 31).to_vec::<i32>(), [0, i32::MIN]);
         assert_eq!(right_shift(&a, 40).to_vec::<i32>(), [0, -1]);
-        assert_eq!(right_shift(&Tensor::from([200u8, 3]), 1).to_vec::<u8>(), [100, 1]);
-        assert_eq!(left_shift(&Tensor::from([1u32, 3]), 31).to_vec::<u32>(), [1 << 31, 1 << 31]);
-        assert_eq!(right_shift(&Tensor::from(u64::MAX), 64).item::<u64>(), 0);
+        assert_eq!(right_shift(Tensor::from([200u8, 3]), 1).to_vec::<u8>(), [100, 1]);
+        assert_eq!(left_shift(Tensor::from([1u32, 3]), 31).to_vec::<u32>(), [1 << 31, 1 << 31]);
+        assert_eq!(right_shift(Tensor::from(u64::MAX), 64).item::<u64>(), 0);
     }
 
     #[test]
@@ -59,6 +59,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "bitwise_and: its elements must be integers, and they are f64")]
     fn floats_have_no_bits_here() {
-        bitwise_and(&Tensor::from(1.0), 2);
+        bitwise_and(Tensor::from(1.0), 2);
     }
 }

@@ -83,7 +83,7 @@ mod tests {
         close(&matmul(&expm(&x), &expm(&x)), &expm(&(&x * 2.0)));
         let d = Tensor::from([0.5, -1.0, 9.0]);
         close(&(expm(&diag(&d)) / 1000.0), &(diag(&d.exp()) / 1000.0));
-        let z = complex(&waves(&[2, 2], 0.1), waves(&[2, 2], 0.7));
+        let z = complex(waves(&[2, 2], 0.1), waves(&[2, 2], 0.7));
         let half = expm(&(&z * 0.5));
         close(&matmul(&half, &half).real(), &expm(&z).real());
         close(&matmul(&half, &half).imag(), &expm(&z).imag());
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn derivatives_and_lanes() {
         check_grads(|x: &Tensor| expm(x).sin(), &waves(&[3, 3], 0.3), 2);
-        check_grads(expm, &complex(&waves(&[2, 2], 0.1), waves(&[2, 2], 0.7)), 2);
+        check_grads(expm, &complex(waves(&[2, 2], 0.1), waves(&[2, 2], 0.7)), 2);
         check_lanes(expm, &waves(&[5, 3, 3], 0.3));
     }
 
