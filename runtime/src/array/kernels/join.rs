@@ -8,7 +8,8 @@ use crate::dtype::{Scalar, dispatch};
 /// # Panics
 /// If there are none, they differ in type or in other dims, or the dim does not exist.
 pub fn concat(arrays: &[&Array], dim: usize) -> Array {
-    dispatch!(arrays[0].dtype() in [stored], T => concat_of::<T>(arrays, dim))
+    let first = arrays[0];
+    dispatch!(first.dtype() in [stored], T => concat_of::<T>(arrays, dim))
 }
 
 fn concat_of<T: Scalar>(arrays: &[&Array], dim: usize) -> Array {

@@ -61,20 +61,10 @@ impl State {
         let key = w.key(seed);
         let real = normal(key, DType::F32, &[5, 3]);
         let rows = normal(key.fold_in(1), DType::F64, &[7, 6, 2]);
-        let types = [
-            DType::F64,
-            DType::BF16,
-            DType::C64,
-            DType::C128,
-            DType::I32,
-            DType::I64,
-            DType::U8,
-            DType::U32,
-            DType::U64,
-            DType::Bool,
-        ];
+        let types = [DType::F64, DType::C64, DType::C128, DType::I32, DType::I64, DType::U8, DType::Bool];
         let mut weights: Vec<Tensor> = types.iter().map(|dtype| real.abs().cast(*dtype)).collect();
-        weights.extend([real, Tensor::from(Array::zeros(DType::F32, [0, 4])), Tensor::from(2.5f32)]);
+        weights.extend([real.clone(), Tensor::from(Array::zeros(DType::F32, [0, 4])), Tensor::from(2.5f32)]);
+        weights.extend([DType::BF16, DType::U32, DType::U64].map(|dtype| real.abs().cast(dtype)));
         let sharded = w.unstack(&rows, "model");
         let both = w.unstack(&w.unstack(&rows, "batch"), "model");
         Self { weights, sharded, both, key: Saved(key), steps: Saved(seed) }
