@@ -45,7 +45,7 @@ fn draw(picture: &str, title: &str, curves: &[Curve]) -> Result<(), Error> {
     for (i, (name, points)) in curves.iter().enumerate() {
         let style = match i {
             0 => ShapeStyle::from(RGBColor(200, 200, 200)).stroke_width(7),
-            _ => ShapeStyle::from(Palette99::pick(i).filled()).stroke_width(1),
+            _ => Palette99::pick(i).filled().stroke_width(1),
         };
         chart
             .draw_series(LineSeries::new(points.iter().copied(), style))?

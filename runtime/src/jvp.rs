@@ -280,7 +280,7 @@ impl<F, S> LinearTranspose<F, S> {
 }
 
 fn check_zero(leaf: &Tensor, site: Site) {
-    if leaf.dtype().is_inexact() && leaf.ne(&leaf.zeros_like()).array().to_vec::<bool>().contains(&true) {
+    if leaf.dtype().is_inexact() && leaf.ne(leaf.zeros_like()).array().to_vec::<bool>().contains(&true) {
         violation("linear_transpose", "the function of zeros is not zero: it is not linear", &[leaf], site);
     }
 }

@@ -78,7 +78,7 @@ fn scanned(context: &Context, operands: Operands<'_>) -> Vec<Tensor> {
     let (fun, sequences): (Fun, usize) = (operands.fun("fn"), operands.get("n_xs"));
     let (xs, constants) = operands.inputs[1..].split_at(sequences);
     let step = |carry: &Tensor, row: &Vec<Tensor>| {
-        let args = [&[carry.clone()], &row[..], constants].concat();
+        let args = [std::slice::from_ref(carry), &row[..], constants].concat();
         let mut results = call(context, &fun, &args).results;
         (results.remove(0), results)
     };

@@ -131,7 +131,7 @@ fn compare(program: &Program, expected: &Results<Value>, results: &Results<Globa
                 return Err(format!("{name} has dims {:?} instead of {:?}", got.dims(), expected.dims()));
             }
             let mut pairs = numbers(&got).into_iter().zip(numbers(expected));
-            if let Some((a, b)) = pairs.find(|(a, b)| !((a - b).abs() <= tolerance * scale)) {
+            if let Some((a, b)) = pairs.find(|(a, b)| (a - b).is_nan() || (a - b).abs() > tolerance * scale) {
                 return Err(format!("{name} is {a} at position {position}, and {b} written out"));
             }
         }

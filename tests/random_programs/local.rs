@@ -63,7 +63,7 @@ pub const TABLE: &[Local] = &[
     unary("reciprocal", |x, _| (x[0].square() + 1.0).reciprocal()),
     unary("power", |x, _| (x[0].square() + 1.0).pow(1.5)),
     unary("phase", |x, _| {
-        let z = complex(&x[0].cos(), &x[0].sin()) * complex(&x[0].tanh(), x[0].ones_like());
+        let z = complex(x[0].cos(), x[0].sin()) * complex(x[0].tanh(), x[0].ones_like());
         z.exp().imag() + z.conj().abs()
     }),
     unary("total", |x, _| x[0].sum(())),

@@ -37,7 +37,7 @@ fn execute(stmt: &Stmt, values: &[Tensor], axes: &Axes) -> Tensor {
         Stmt::Grad(block, operands, listed) => {
             let others = each(&operands[1..]);
             let loss = |by: &Tensor, others: &Vec<Tensor>| {
-                run(block, &[&[by.clone()], &others[..]].concat(), axes).sum(())
+                run(block, &[std::slice::from_ref(by), &others[..]].concat(), axes).sum(())
             };
             let gradient = grad(loss).reduce_axes(listed).at((&values[operands[0]], &others));
             let unlisted = axes.iter().filter(|(name, _)| !listed.contains(name));
@@ -45,8 +45,9 @@ fn execute(stmt: &Stmt, values: &[Tensor], axes: &Axes) -> Tensor {
         }
         Stmt::Jvp(block, operands, tangent) => {
             let others = each(&operands[1..]);
-            let along =
-                |by: &Tensor, others: &Vec<Tensor>| run(block, &[&[by.clone()], &others[..]].concat(), axes);
+            let along = |by: &Tensor, others: &Vec<Tensor>| {
+                run(block, &[std::slice::from_ref(by), &others[..]].concat(), axes)
+            };
             jvp(along).at((&values[operands[0]], &others), &values[*tangent]).1
         }
         Stmt::Vmap(block, operands, mapped, name) => mapped_block(block, &each(operands), mapped, name, axes),

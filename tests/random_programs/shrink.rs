@@ -16,7 +16,7 @@ pub fn shrink(program: &Program, fails: &dyn Fn(&Program) -> bool) -> Program {
 /// Whether the program makes sense, and something to differentiate by varies over each of its axes.
 fn is_sound(program: &Program) -> bool {
     let varies = |name: &&str| program.args.iter().any(|arg| !arg.ids && arg.axes.contains(name));
-    program.axes.iter().all(|(name, _)| varies(&name)) && program.infer(&BTreeSet::new()).is_some()
+    program.axes.iter().all(|(name, _)| varies(name)) && program.infer(&BTreeSet::new()).is_some()
 }
 
 fn steps(program: &Program) -> Vec<Program> {

@@ -145,7 +145,7 @@ pub fn infer(stmt: &Stmt, types: &[Type], scope: &Scope) -> Option<Type> {
             let mut by = operands.first()?.clone();
             by.axes.extend(unlisted);
             infer_block(block, &operands, scope)?;
-            listed.iter().all(|axis| seen(&axis)).then_some(by)?
+            listed.iter().all(seen).then_some(by)?
         }
         Stmt::Jvp(block, operands, tangent) => {
             let (mut operands, tangent) = (each(types, operands)?, types.get(*tangent)?);

@@ -134,7 +134,7 @@ pub fn map<X: Tree, Y: Tree>(mut f: impl FnMut(&X) -> Y, xs: &X) -> Y {
     let Some(rows) = row_count("map", xs, site) else {
         violation("map", "there is nothing to map over", &[], site)
     };
-    let results = rows_of(xs, rows, site).iter().map(|row| f(row)).collect();
+    let results = rows_of(xs, rows, site).iter().map(&mut f).collect();
     stacked("map", results, site).unwrap_or_else(|| f(&xs.map_leaves(no_row)).map_leaves(no_rows))
 }
 

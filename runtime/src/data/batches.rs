@@ -127,12 +127,9 @@ impl<D: Tree> Iterator for Epochs<D> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let (rows, left) = (self.batches.rows, self.end.saturating_sub(self.next.0 as usize));
-        let left = if rows == 0 {
-            0
-        } else {
-            left / rows * self.batches.len() + (left % rows).div_ceil(self.batches.size)
-        };
-        (left, Some(left))
+        let whole = left.checked_div(rows).unwrap_or(0);
+        let batches = whole * self.batches.len() + (left - whole * rows).div_ceil(self.batches.size);
+        (batches, Some(batches))
     }
 }
 

@@ -100,7 +100,7 @@ fn the_total_hessian_through_a_collective() {
 
 #[test]
 fn holomorphic_functions() {
-    let z = complex(&Tensor::from([0.5, -1.0]), &Tensor::from([1.5, 0.25]));
+    let z = complex(Tensor::from([0.5, -1.0]), Tensor::from([1.5, 0.25]));
     let f = |z: &Tensor| z * z * z.sum(());
     let back = jacrev(f).holomorphic().at(&z);
     let forth = jacfwd(f).holomorphic().at(&z);
@@ -115,7 +115,7 @@ fn holomorphic_functions() {
 #[test]
 #[should_panic(expected = "jacrev: the result must be real, and it is c128")]
 fn complex_results_are_holomorphic() {
-    let z = complex(&Tensor::from(0.5), &Tensor::from(1.5));
+    let z = complex(Tensor::from(0.5), Tensor::from(1.5));
     jacrev(|z: &Tensor| z * z).at(&z);
 }
 

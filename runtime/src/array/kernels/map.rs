@@ -89,12 +89,15 @@ pub(crate) fn chunks1<T: Scalar, U: Scalar>(a: &Array, body: &(dyn Fn(&mut [U], 
     })
 }
 
+type Body2<'a, A, B, U> = &'a (dyn Fn(&mut [U], &[A], &[B]) + Sync);
+type Body3<'a, A, B, C, U> = &'a (dyn Fn(&mut [U], &[A], &[B], &[C]) + Sync);
+
 /// As [`chunks1`], of two operands that are broadcast.
 #[inline(never)]
 pub(crate) fn chunks2<A: Scalar, B: Scalar, U: Scalar>(
     a: &Array,
     b: &Array,
-    body: &(dyn Fn(&mut [U], &[A], &[B]) + Sync),
+    body: Body2<'_, A, B, U>,
 ) -> Array {
     let (data_a, data_b) = (a.data::<A>(), b.data::<B>());
     fill(&broadcast_dims(&[a, b]), [a, b], &|out: &mut [U], [row_a, row_b], hold: &mut (Vec<A>, Vec<B>)| {
@@ -112,7 +115,7 @@ pub(crate) fn chunks3<A: Scalar, B: Scalar, C: Scalar, U: Scalar>(
     a: &Array,
     b: &Array,
     c: &Array,
-    body: &(dyn Fn(&mut [U], &[A], &[B], &[C]) + Sync),
+    body: Body3<'_, A, B, C, U>,
 ) -> Array {
     let (data_a, data_b, data_c) = (a.data::<A>(), b.data::<B>(), c.data::<C>());
     type Hold<A, B, C> = (Vec<A>, Vec<B>, Vec<C>);

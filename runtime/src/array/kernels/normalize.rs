@@ -30,10 +30,10 @@ impl Normalize {
             let Moments { mean, scale } = self.moments(x);
             out.iter_mut().zip(x).for_each(|(out, &x)| *out = (x - mean) * scale);
             if let Some(weight) = weight {
-                out.iter_mut().zip(weight).for_each(|(out, &weight)| *out = *out * weight);
+                out.iter_mut().zip(weight).for_each(|(out, &weight)| *out *= weight);
             }
             if let Some(bias) = bias {
-                out.iter_mut().zip(bias).for_each(|(out, &bias)| *out = *out + bias);
+                out.iter_mut().zip(bias).for_each(|(out, &bias)| *out += bias);
             }
         }))
     }

@@ -67,11 +67,12 @@ fn with_32_bytes<L: Loop>(body: L) -> L::Result {
 /// Every width that this machine has, the widest first.
 #[cfg(test)]
 pub(crate) fn every<L: Loop>() -> Vec<fn(L) -> L::Result> {
-    let mut all: Vec<fn(L) -> L::Result> = vec![];
+    type Run<L> = fn(L) -> <L as Loop>::Result;
+    let mut all: Vec<Run<L>> = vec![];
     #[cfg(target_arch = "x86_64")]
     {
         // SAFETY: the processor has the features.
-        let (wide, narrow): (fn(L) -> _, fn(L) -> _) =
+        let (wide, narrow): (Run<L>, Run<L>) =
             (|body| unsafe { with_64_bytes(body) }, |body| unsafe { with_32_bytes(body) });
         all.extend(matches!(vectors(), Some(Vectors::Bytes64)).then_some(wide));
         all.extend(vectors().map(|_| narrow));

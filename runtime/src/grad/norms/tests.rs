@@ -68,7 +68,7 @@ fn tables_and_shared_weights() {
 
 #[test]
 fn stacks_of_products() {
-    let loss = |w: &Tensor, x: &Tensor| crate::ops::einsum("bij,bkj->bik", &[x, w]).sin().sum(());
+    let loss = |w: &Tensor, x: &Tensor| crate::ops::einsum("bij,bkj->bik", [x, w]).sin().sum(());
     let (w, x) = (waves(&[2, 5, 4], 0.1), waves(&[3, 2, 2, 4], 0.2).unstack("batch", 0));
     compare(&grad_norms(loss).at((&w, &x)), &grad(loss).at((&w, &x)));
 }
