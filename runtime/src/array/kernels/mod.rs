@@ -16,6 +16,7 @@ mod linalg;
 mod map;
 mod nest;
 mod normalize;
+mod pack;
 mod reduce;
 mod rows;
 mod softmax;

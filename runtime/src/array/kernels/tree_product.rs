@@ -9,11 +9,14 @@
 use std::ops::Range;
 
 use super::gemm::{DEPTH, Matrix};
+use super::pack::pack;
 use super::vectors::{Vectors, vectors};
 use crate::dtype::Real;
 
-/// Columns that are packed at a time where rows become columns: they stay in the first-level cache.
-const TURN: usize = 64;
+/// Bytes of the right operand that are packed at a time.
+const RIGHT: usize = 1 << 19;
+/// Bytes of the left operand that meet all of these before the next do.
+const LEFT: usize = 1 << 15;
 
 /// A step in the evaluation of a node, on a stack of tiles.
 #[derive(Clone, Debug)]
@@ -56,25 +59,54 @@ pub(super) fn write<T: Real>(
     results: &mut [(&[Step], &mut [T])],
     place: Place,
 ) {
-    let vectors = vectors().expect("a machine with fused multiply-add for vectors");
-    // The longer side lies along the vectors, which are the harder to fill.
-    if lhs.rows > rhs.rows {
-        let turned = Place { row_stride: place.column_stride, column_stride: place.row_stride, ..place };
-        return write(rhs, lhs, results, turned);
+    if results.is_empty() {
+        return;
     }
+    let vectors = vectors().expect("a machine with fused multiply-add for vectors");
+    let turned = Place { row_stride: place.column_stride, column_stride: place.row_stride, ..place };
+    let time =
+        |lhs: Matrix<T>, rhs: Matrix<T>, place| vectors.time(lhs.rows, rhs.rows * size_of::<T>(), place);
+    if time(rhs, lhs, turned) < time(lhs, rhs, place) {
+        with(vectors, rhs, lhs, results, turned);
+    } else {
+        with(vectors, lhs, rhs, results, place);
+    }
+}
+
+impl Vectors {
+    /// What a product of so many rows of so many bytes takes, for each of its depth: the multiplications of whole
+    /// tiles, and a little more where elements are put one by one.
+    fn time(self, rows: usize, bytes: usize, place: Place) -> usize {
+        let (height, width) = if matches!(self, Self::Bytes64) { (12, 64) } else { (6, 32) };
+        let vectors = bytes.div_ceil(width);
+        let along = if vectors == 1 { 1 } else { vectors.next_multiple_of(2) };
+        rows.next_multiple_of(height) * along * if place.column_stride == 1 { 4 } else { 5 }
+    }
+}
+
+/// With the columns along the vectors.
+fn with<T: Real>(
+    vectors: Vectors,
+    lhs: Matrix<T>,
+    rhs: Matrix<T>,
+    results: &mut [(&[Step], &mut [T])],
+    place: Place,
+) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the processor has the features of its vectors.
     unsafe {
-        match (vectors, size_of::<T>()) {
-            (Vectors::Bytes32, 4) => with_32_bytes::<T, 16>(lhs, rhs, results, place),
-            (Vectors::Bytes32, _) => with_32_bytes::<T, 8>(lhs, rhs, results, place),
-            (Vectors::Bytes64, 4) => with_64_bytes::<T, 32>(lhs, rhs, results, place),
-            (Vectors::Bytes64, _) => with_64_bytes::<T, 16>(lhs, rhs, results, place),
+        match (vectors, size_of::<T>(), rhs.rows * size_of::<T>()) {
+            (Vectors::Bytes32, 4, ..=32) => with_32_bytes::<T, 8>(lhs, rhs, results, place),
+            (Vectors::Bytes32, 4, _) => with_32_bytes::<T, 16>(lhs, rhs, results, place),
+            (Vectors::Bytes32, ..) => with_32_bytes::<T, 8>(lhs, rhs, results, place),
+            (Vectors::Bytes64, 4, ..=64) => with_64_bytes::<T, 16>(lhs, rhs, results, place),
+            (Vectors::Bytes64, 4, _) => with_64_bytes::<T, 32>(lhs, rhs, results, place),
+            (Vectors::Bytes64, ..) => with_64_bytes::<T, 16>(lhs, rhs, results, place),
         }
     }
 }
 
-/// Tiles of 6 rows of two vectors: their sums fill 12 of 16 registers.
+/// Tiles of 6 rows of at most two vectors: their sums fill 12 of 16 registers.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn with_32_bytes<T: Real, const C: usize>(
@@ -86,7 +118,7 @@ fn with_32_bytes<T: Real, const C: usize>(
     tiles::<T, 6, C>(lhs, rhs, results, place)
 }
 
-/// Tiles of 12 rows of two vectors: their sums fill 24 of 32 registers.
+/// Tiles of 12 rows of at most two vectors: their sums fill 24 of 32 registers.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,avx512f,avx512vl")]
 fn with_64_bytes<T: Real, const C: usize>(
@@ -98,6 +130,8 @@ fn with_64_bytes<T: Real, const C: usize>(
     tiles::<T, 12, C>(lhs, rhs, results, place)
 }
 
+/// The right operand is packed in panels of `C` columns of the result, as many at a time as stay in the second-level
+/// cache; a few panels of the left one, which stay in the first-level cache, meet each of them before the next do.
 #[inline(always)]
 fn tiles<T: Real, const R: usize, const C: usize>(
     lhs: Matrix<T>,
@@ -105,49 +139,120 @@ fn tiles<T: Real, const R: usize, const C: usize>(
     results: &mut [(&[Step], &mut [T])],
     place: Place,
 ) {
-    let panels: Vec<Vec<[T; R]>> = (0..lhs.rows).step_by(R).map(|row| pack(lhs, row)).collect();
-    let mut stack = Vec::new();
-    for column in (0..rhs.rows).step_by(C) {
-        let right = pack::<T, C>(rhs, column);
-        let columns = C.min(rhs.rows - column);
-        for (i, left) in panels.iter().enumerate() {
-            let rows = R.min(lhs.rows - i * R);
-            let at = place.at + i * R * place.row_stride + column * place.column_stride;
-            for (steps, result) in results.iter_mut() {
-                let tile = evaluate(steps, left, &right, &mut stack);
-                put(&tile[..rows], columns, result, Place { at, ..place });
+    let depth = rhs.columns;
+    let together = (RIGHT / (C * depth * size_of::<T>())).max(1) * C;
+    let few = (LEFT / (R * depth * size_of::<T>())).max(1) * R;
+    let mut right = vec![[T::ZERO; C]; rhs.rows.min(together).div_ceil(C) * depth];
+    let (mut left, mut stack) = (Vec::new(), Vec::new());
+    for column in (0..rhs.rows).step_by(together) {
+        let rhs = rhs.some_rows(column, together.min(rhs.rows - column));
+        right
+            .chunks_exact_mut(depth)
+            .zip((0..rhs.rows).step_by(C))
+            .for_each(|(to, from)| pack(rhs, from, to));
+        for row in (0..lhs.rows).step_by(few) {
+            let lhs = lhs.some_rows(row, few.min(lhs.rows - row));
+            let at = place.at + row * place.row_stride + column * place.column_stride;
+            let tiles = Tiles { lhs, columns: rhs.rows, right: &right, place: Place { at, ..place } };
+            tiles.write::<R>(results, &mut left, &mut stack);
+        }
+    }
+}
+
+/// A block of the result.
+struct Tiles<'a, T, const C: usize> {
+    lhs: Matrix<'a, T>,
+    columns: usize,
+    right: &'a [[T; C]],
+    place: Place,
+}
+
+impl<T: Real, const C: usize> Tiles<'_, T, C> {
+    #[inline(always)]
+    fn write<const R: usize>(
+        &self,
+        results: &mut [(&[Step], &mut [T])],
+        left: &mut Vec<[T; R]>,
+        stack: &mut Vec<Tile<T, R, C>>,
+    ) {
+        let (lhs, depth) = (self.lhs, self.lhs.columns);
+        // Rows are read where they lie, unless they lie across memory, or so that they share lines of the cache.
+        let in_place =
+            lhs.column_stride == 1 && !(lhs.row_stride as usize * size_of::<T>()).is_multiple_of(4096);
+        if !in_place {
+            left.resize(lhs.rows.div_ceil(R) * depth, [T::ZERO; R]);
+            left.chunks_exact_mut(depth)
+                .zip((0..lhs.rows).step_by(R))
+                .for_each(|(to, from)| pack(lhs, from, to));
+        }
+        for (i, right) in self.right.chunks_exact(depth).take(self.columns.div_ceil(C)).enumerate() {
+            for row in (0..lhs.rows).step_by(R) {
+                let rows = R.min(lhs.rows - row);
+                let at = self.place.at + row * self.place.row_stride + i * C * self.place.column_stride;
+                let place = Place { at, ..self.place };
+                for (steps, result) in results.iter_mut() {
+                    let tile = if in_place {
+                        evaluate(steps, &Rows::<T, R>::new(lhs, row), right, stack)
+                    } else {
+                        evaluate(steps, &Panel(&left[row / R * depth..][..depth]), right, stack)
+                    };
+                    put(&tile[..rows], C.min(self.columns - i * C), result, place);
+                }
             }
         }
     }
 }
 
-/// `N` rows from `row` on, side by side for each column; rows beyond the last are 0.
-#[inline(always)]
-fn pack<T: Real, const N: usize>(matrix: Matrix<T>, row: usize) -> Vec<[T; N]> {
-    let rows = N.min(matrix.rows - row);
-    let mut packed = vec![[T::ZERO; N]; matrix.columns];
-    if matrix.row_stride == 1 {
-        for (column, packed) in packed.iter_mut().enumerate() {
-            packed[..rows].copy_from_slice(&matrix.data[matrix.index(row, column)..][..rows]);
-        }
-        return packed;
+/// Rows of the left operand, side by side for each column.
+trait Left<T, const R: usize> {
+    /// How many columns there are.
+    fn depth(&self) -> usize;
+
+    /// The elements of a column.
+    ///
+    /// # Safety
+    /// There is such a column.
+    unsafe fn at(&self, column: usize) -> [T; R];
+}
+
+/// Rows where they lie, all of one length.
+struct Rows<'a, T, const R: usize>([&'a [T]; R]);
+
+impl<'a, T: Real, const R: usize> Rows<'a, T, R> {
+    /// From `row` on; the last row again where there are no more.
+    #[inline(always)]
+    fn new(lhs: Matrix<'a, T>, row: usize) -> Self {
+        Self(std::array::from_fn(|i| &lhs.data[lhs.index((row + i).min(lhs.rows - 1), 0)..][..lhs.columns]))
     }
-    for (chunk, packed) in packed.chunks_mut(TURN).enumerate() {
-        for i in 0..rows {
-            let start = matrix.index(row + i, chunk * TURN);
-            if matrix.column_stride == 1 {
-                let from = &matrix.data[start..][..packed.len()];
-                packed.iter_mut().zip(from).for_each(|(packed, &x)| packed[i] = x);
-            } else {
-                let at = |column: usize| start.wrapping_add_signed(column as isize * matrix.column_stride);
-                packed
-                    .iter_mut()
-                    .enumerate()
-                    .for_each(|(column, packed)| packed[i] = matrix.data[at(column)]);
-            }
-        }
+}
+
+impl<T: Real, const R: usize> Left<T, R> for Rows<'_, T, R> {
+    #[inline(always)]
+    fn depth(&self) -> usize {
+        self.0[0].len()
     }
-    packed
+
+    #[inline(always)]
+    unsafe fn at(&self, column: usize) -> [T; R] {
+        // SAFETY: all rows have that column.
+        self.0.map(|row| unsafe { *row.get_unchecked(column) })
+    }
+}
+
+/// Rows that were packed.
+struct Panel<'a, T, const R: usize>(&'a [[T; R]]);
+
+impl<T: Real, const R: usize> Left<T, R> for Panel<'_, T, R> {
+    #[inline(always)]
+    fn depth(&self) -> usize {
+        self.0.len()
+    }
+
+    #[inline(always)]
+    unsafe fn at(&self, column: usize) -> [T; R] {
+        // SAFETY: there is that column.
+        unsafe { *self.0.get_unchecked(column) }
+    }
 }
 
 type Tile<T, const R: usize, const C: usize> = [[T; C]; R];
@@ -155,15 +260,15 @@ type Tile<T, const R: usize, const C: usize> = [[T; C]; R];
 #[inline(always)]
 fn evaluate<T: Real, const R: usize, const C: usize>(
     steps: &[Step],
-    left: &[[T; R]],
+    left: &impl Left<T, R>,
     right: &[[T; C]],
     stack: &mut Vec<Tile<T, R, C>>,
 ) -> Tile<T, R, C> {
     for step in steps {
         match step {
-            Step::Push(columns) => stack.push(chain(&left[columns.clone()], &right[columns.clone()])),
+            Step::Push(columns) => stack.push(chain(left, columns.clone(), right)),
             Step::Add(columns) => {
-                let product = chain(&left[columns.clone()], &right[columns.clone()]);
+                let product = chain(left, columns.clone(), right);
                 add(stack.last_mut().expect("a left half"), &product);
             }
             Step::Join => {
@@ -177,9 +282,16 @@ fn evaluate<T: Real, const R: usize, const C: usize>(
 
 /// The product of a few rows: one chain of fused multiply-adds for each element.
 #[inline(always)]
-fn chain<T: Real, const R: usize, const C: usize>(left: &[[T; R]], right: &[[T; C]]) -> Tile<T, R, C> {
+fn chain<T: Real, const R: usize, const C: usize>(
+    left: &impl Left<T, R>,
+    columns: Range<usize>,
+    right: &[[T; C]],
+) -> Tile<T, R, C> {
+    assert!(columns.end <= left.depth());
     let mut sums = [[T::ZERO; C]; R];
-    for (left, right) in left.iter().zip(right) {
+    for (column, right) in columns.clone().zip(&right[columns]) {
+        // SAFETY: as just checked.
+        let left = unsafe { left.at(column) };
         for i in 0..R {
             for j in 0..C {
                 sums[i][j] = left[i].mul_add(right[j], sums[i][j]);

@@ -1,0 +1,152 @@
+//! Rows of a matrix brought side by side, so that a product reads them in order.
+#![allow(unsafe_code)]
+
+use super::gemm::Matrix;
+use crate::dtype::Real;
+
+/// Columns that are packed at a time where rows become columns: they stay in the first-level cache.
+const TURN: usize = 64;
+
+/// `N` rows from `row` on, side by side for each column; of rows beyond the last, whatever was there.
+#[inline(always)]
+pub(super) fn pack<T: Real, const N: usize>(matrix: Matrix<T>, row: usize, packed: &mut [[T; N]]) {
+    let rows = N.min(matrix.rows - row);
+    if matrix.row_stride == 1 {
+        for (column, packed) in packed.iter_mut().enumerate() {
+            let from = &matrix.data[matrix.index(row, column)..][..rows];
+            // A copy of constant length is a few instructions.
+            if rows == N { packed.copy_from_slice(from) } else { packed[..rows].copy_from_slice(from) }
+        }
+        return;
+    }
+    for (chunk, packed) in packed.chunks_mut(TURN).enumerate() {
+        let mut i = 0;
+        while i < rows {
+            i += turn(matrix, row + i, chunk * TURN, rows - i, packed, i);
+        }
+    }
+}
+
+/// Brings up to eight rows from `row` on to places `to` on of each column, and returns how many.
+#[inline(always)]
+fn turn<T: Real, const N: usize>(
+    matrix: Matrix<T>,
+    row: usize,
+    column: usize,
+    rows: usize,
+    packed: &mut [[T; N]],
+    to: usize,
+) -> usize {
+    let start = matrix.index(row, column);
+    let in_order = matrix.column_stride == 1 && matrix.row_stride >= 0;
+    let eights = if rows < 8 || size_of::<T>() != 4 || !in_order { 0 } else { packed.len() / 8 };
+    #[cfg(target_arch = "x86_64")]
+    if eights > 0 {
+        for (i, packed) in packed.chunks_exact_mut(8).enumerate() {
+            let last = &matrix.data[matrix.index(row + 7, column + i * 8)..][..8];
+            let (first, row_stride) = (&matrix.data[start + i * 8..], matrix.row_stride);
+            assert!(first.len() >= last.len() && to + 8 <= N);
+            // SAFETY: the first and the last of the eight rows have eight elements in `data`, so the others have; eight
+            // columns are packed, with eight places from `to` on in each; the callers have AVX2.
+            unsafe {
+                turn_eight(first.as_ptr().cast(), row_stride as usize, packed[0][to..].as_mut_ptr().cast(), N)
+            };
+        }
+    }
+    let taken = if eights > 0 { 8 } else { 1 };
+    for i in 0..taken {
+        for (column, packed) in packed.iter_mut().enumerate().skip(eights * 8) {
+            let at = start as isize + i as isize * matrix.row_stride + column as isize * matrix.column_stride;
+            packed[to + i] = matrix.data[at as usize];
+        }
+    }
+    taken
+}
+
+/// Transposes eight rows of eight elements of 4 bytes.
+///
+/// # Safety
+/// Eight elements may be read at eight places `from_stride` apart, and written at eight `to_stride` apart, and the
+/// processor has AVX2.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn turn_eight(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+    use std::arch::x86_64::*;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let row = |i: usize| _mm256_loadu_ps(from.add(i * from_stride));
+        let pairs: [[__m256; 2]; 4] = std::array::from_fn(|i| {
+            let (a, b) = (row(2 * i), row(2 * i + 1));
+            [_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)]
+        });
+        let fours = |i: usize| {
+            let ([a, b], [c, d]) = (pairs[2 * i], pairs[2 * i + 1]);
+            [
+                _mm256_shuffle_ps::<0x44>(a, c),
+                _mm256_shuffle_ps::<0xee>(a, c),
+                _mm256_shuffle_ps::<0x44>(b, d),
+                _mm256_shuffle_ps::<0xee>(b, d),
+            ]
+        };
+        let (low, high) = (fours(0), fours(1));
+        for i in 0..4 {
+            _mm256_storeu_ps(to.add(i * to_stride), _mm256_permute2f128_ps::<0x20>(low[i], high[i]));
+            _mm256_storeu_ps(to.add((i + 4) * to_stride), _mm256_permute2f128_ps::<0x31>(low[i], high[i]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::vectors::{Loop, every};
+    use super::*;
+
+    struct Pack<'a, T>(Matrix<'a, T>, usize);
+
+    impl<T: Real> Loop for Pack<'_, T> {
+        type Result = Vec<[T; 12]>;
+        #[inline(always)]
+        fn run(self) -> Self::Result {
+            let mut packed = vec![[T::ONE; 12]; self.0.columns];
+            pack(self.0, self.1, &mut packed);
+            packed
+        }
+    }
+
+    fn rows_come_side_by_side<T: Real>() {
+        let data: Vec<T> = (0..30 * 90).map(|i| T::from_f64(f64::from(i))).collect();
+        let flat = |rows, columns, row_stride, column_stride, at| Matrix {
+            data: &data[..],
+            at,
+            rows,
+            columns,
+            row_stride,
+            column_stride,
+        };
+        // In order, across, backwards, with gaps.
+        for matrix in [
+            flat(30, 90, 90, 1, 0),
+            flat(90, 30, 1, 90, 0),
+            flat(30, 90, -90, 1, 29 * 90),
+            flat(15, 45, 180, 2, 3),
+        ] {
+            // All widths are meant for machines with AVX2.
+            let widths = every::<Pack<T>>().len() - 1;
+            for from in [0, 7, matrix.rows - 5] {
+                for run in every().into_iter().take(widths) {
+                    for (column, packed) in run(Pack(matrix, from)).iter().enumerate() {
+                        for i in 0..12.min(matrix.rows - from) {
+                            assert!(packed[i] == data[matrix.index(from + i, column)]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_of_both_sizes() {
+        rows_come_side_by_side::<f32>();
+        rows_come_side_by_side::<f64>();
+    }
+}
