@@ -1,5 +1,6 @@
 //! The affine layer.
 
+use super::init::lecun_normal;
 use crate::array::Array;
 use crate::random::{Key, normal};
 use crate::tensor::Tensor;
@@ -27,6 +28,12 @@ impl Linear {
     pub fn init(key: Key, inputs: usize, outputs: usize) -> Self {
         let scale = (2.0 / inputs as f64).sqrt();
         let weight = normal(key, DType::F32, &[inputs, outputs]) * scale;
+        Self { weight, bias: Array::zeros(DType::F32, [outputs]).into() }
+    }
+
+    /// Weights of variance `1 / inputs` ([`lecun_normal`]), for what no rectifier follows; biases zero.
+    pub fn lecun(key: Key, inputs: usize, outputs: usize) -> Self {
+        let weight = lecun_normal(key, &[inputs, outputs], inputs);
         Self { weight, bias: Array::zeros(DType::F32, [outputs]).into() }
     }
 
