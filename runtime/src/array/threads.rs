@@ -61,10 +61,32 @@ fn split_by<T: Send>(pool: &Pool, out: &mut [T], part: usize, body: &(dyn Fn(usi
     }
 }
 
+/// As [`split`], for results of one length that are written side by side.
+pub(crate) fn split_together<T: Send, const N: usize>(
+    pool: &Pool,
+    outs: [&mut [T]; N],
+    part: usize,
+    body: impl Fn(usize, [&mut [T]; N]) + Sync,
+) {
+    let len = outs[0].len();
+    match of(pool) {
+        Some(threads) if part < len => {
+            let mut parts = outs.map(|out| out.chunks_mut(part));
+            let parts: Vec<_> = (0..len)
+                .step_by(part)
+                .map(|start| (start, parts.each_mut().map(|parts| parts.next().expect("a part"))))
+                .collect();
+            threads.install(|| parts.into_par_iter().for_each(|(start, outs)| body(start, outs)));
+        }
+        _ => body(0, outs),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::kernels::{
-        DotDims, LaneBlocks, copy, dot, dot_block_partials, dot_tree_partials, map1, map2, map3, max, sum,
+        AdamRates, DotDims, LaneBlocks, adam, copy, dot, dot_block_partials, dot_tree_partials, map1, map2,
+        map3, max, sum,
     };
     use super::*;
     use crate::dtype::DType;
@@ -165,6 +187,16 @@ mod tests {
                 parts.into_iter().flatten().map(|(_, part)| part).collect()
             });
         }
+    }
+
+    #[test]
+    fn updates() {
+        same_bits(|threads| {
+            let [p, m, g] = [0, 1, 2].map(|_| rough(DType::F32, &[300, 300], threads));
+            let rates =
+                AdamRates { keep: [0.9, 0.99], scale: [2.0, 3.0], epsilon: 1e-8, step: [0.999, 0.01] };
+            adam(&p, [&m, &map1(&m, |x: f32| x * x)], &g, rates).into()
+        });
     }
 
     #[test]

@@ -36,7 +36,10 @@ impl MultiHeadAttention {
     /// If the width does not divide into the heads.
     #[track_caller]
     pub fn init(key: Key, width: usize, heads: usize) -> Self {
-        assert!(heads > 0 && width.is_multiple_of(heads), "attention: {heads} heads do not divide width {width}");
+        assert!(
+            heads > 0 && width.is_multiple_of(heads),
+            "attention: {heads} heads do not divide width {width}"
+        );
         let [query, key, value, out] = [0, 1, 2, 3].map(|i| Linear::lecun(key.fold_in(i), width, width));
         Self { query, key, value, out, heads, causal: false }
     }
@@ -58,8 +61,12 @@ impl MultiHeadAttention {
             rows.reshape([rows.dim(0) as isize, self.heads as isize, -1]).swap_dims(0, 1)
         };
         let settings = Attention { causal: self.causal, ..Attention::default() };
-        let taken =
-            scaled_dot_product_attention(&heads(&self.query), &heads(&self.key), &heads(&self.value), &settings);
+        let taken = scaled_dot_product_attention(
+            &heads(&self.query),
+            &heads(&self.key),
+            &heads(&self.value),
+            &settings,
+        );
         self.out.apply(&taken.swap_dims(0, 1).reshape([x.dim(0) as isize, -1]))
     }
 }

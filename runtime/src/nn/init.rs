@@ -1,9 +1,9 @@
 //! Initial weights, under the names that JAX gives them: `f32` tensors whose variance is that of the name over the
 //! number of inputs (or the mean number of inputs and outputs) of a neuron.
 
+use crate::DType;
 use crate::random::{Key, truncated_normal, uniform};
 use crate::tensor::Tensor;
-use crate::DType;
 
 /// Normal with variance `1 / inputs`, cut at two standard deviations: `-> f32[dims]` (LeCun et al., *Efficient
 /// BackProp*, 1998).

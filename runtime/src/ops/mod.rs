@@ -1,5 +1,6 @@
 //! The ops: differentiable primitives, one file each, and functions made of them.
 
+pub mod adam_step;
 pub mod adaptive_pool;
 pub mod all_gather;
 pub mod all_to_all;
@@ -62,6 +63,7 @@ pub mod take;
 pub(crate) mod waves;
 mod windows;
 
+pub use adam_step::{AdamStep, adam_step};
 pub use adaptive_pool::{adaptive_avg_pool, adaptive_max_pool};
 pub use all_gather::{all_gather, psum_scatter};
 pub use all_to_all::{all_to_all, pswapaxes};

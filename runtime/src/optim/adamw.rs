@@ -2,29 +2,43 @@
 
 use std::panic::Location;
 
+use super::Schedule;
 use super::check::gradient_fits;
 use crate::Tree;
+use crate::ops::{AdamStep, adam_step};
 use crate::tree::Saved;
 
 /// The settings of AdamW (Loshchilov and Hutter, *Decoupled weight decay regularization*, 2019).
 #[derive(Clone, Copy, Debug)]
 pub struct AdamW {
-    rate: f64,
+    rate: Schedule,
     beta1: f64,
     beta2: f64,
     epsilon: f64,
     decay: f64,
 }
 
-/// AdamW with the usual β₁ = 0.9, β₂ = 0.999, ε = 10⁻⁸ and a weight decay of 10⁻⁴.
-pub fn adamw(rate: f64) -> AdamW {
-    AdamW { rate, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 1e-4 }
+/// AdamW with the usual β₁ = 0.9, β₂ = 0.999, ε = 10⁻⁸ and a weight decay of 10⁻⁴; the rate is a number or a
+/// [`Schedule`].
+pub fn adamw(rate: impl Into<Schedule>) -> AdamW {
+    AdamW { rate: rate.into(), beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 1e-4 }
+}
+
+/// Adam (Kingma and Ba, *Adam: a method for stochastic optimization*, 2015): [`adamw`] without decay.
+pub fn adam(rate: impl Into<Schedule>) -> AdamW {
+    adamw(rate).weight_decay(0.0)
 }
 
 impl AdamW {
     /// The decay rates of the two moments.
     pub fn betas(mut self, beta1: f64, beta2: f64) -> Self {
         (self.beta1, self.beta2) = (beta1, beta2);
+        self
+    }
+
+    /// What is added to the root of the second moment.
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
         self
     }
 
@@ -59,17 +73,22 @@ impl<M: Tree> AdamWState<M> {
     #[track_caller]
     pub fn update(&mut self, model: &mut M, gradient: &M) {
         gradient_fits("adamw", model, gradient, Location::caller());
+        let AdamW { rate, beta1, beta2, epsilon, decay: weight_decay } = self.settings;
+        let rate = rate.at(*self.steps as usize);
         *self.steps += 1;
-        let AdamW { rate, beta1, beta2, epsilon, decay } = self.settings;
-        self.mean = self.mean.zip_leaves(gradient, |_, mean, g| mean * beta1 + g * (1.0 - beta1));
-        self.square =
-            self.square.zip_leaves(gradient, |_, square, g| square * beta2 + (g * g) * (1.0 - beta2));
-        // The moments start at zero; dividing by what they have seen so far takes the bias out.
-        let mean_scale = 1.0 / (1.0 - beta1.powi(*self.steps));
-        let square_scale = 1.0 / (1.0 - beta2.powi(*self.steps));
-        let step = self.mean.zip_leaves(&self.square, |_, mean, square| {
-            mean * mean_scale / ((square * square_scale).sqrt() + epsilon)
+        let step = AdamStep { rate, beta1, beta2, epsilon, weight_decay, number: *self.steps };
+        let moments = self.mean.leaves().into_iter().zip(self.square.leaves());
+        let mut pairs = moments.zip(gradient.leaves());
+        let (mut means, mut squares) = (Vec::new(), Vec::new());
+        *model = model.map_leaves(|parameter| {
+            let ((mean, square), gradient) = pairs.next().expect("the same structure");
+            let [parameter, mean, square] = adam_step(parameter, [&mean, &square], &gradient, step);
+            means.push(mean);
+            squares.push(square);
+            parameter
         });
-        *model = model.zip_leaves(&step, |_, parameter, step| parameter * (1.0 - rate * decay) - step * rate);
+        let (mut means, mut squares) = (means.into_iter(), squares.into_iter());
+        self.mean = self.mean.map_leaves(|_| means.next().expect("a mean for each leaf"));
+        self.square = self.square.map_leaves(|_| squares.next().expect("a square for each leaf"));
     }
 }

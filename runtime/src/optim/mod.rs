@@ -2,7 +2,15 @@
 
 mod adamw;
 mod check;
+mod clip;
+mod momentum;
+mod schedule;
 mod sgd;
+#[cfg(test)]
+mod tests;
 
-pub use adamw::{AdamW, AdamWState, adamw};
+pub use adamw::{AdamW, AdamWState, adam, adamw};
+pub use clip::{clip_by_global_norm, global_norm};
+pub use momentum::{Momentum, MomentumState, momentum};
+pub use schedule::{Schedule, constant, step_decay, warmup_cosine};
 pub use sgd::{Sgd, sgd};

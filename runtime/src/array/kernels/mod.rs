@@ -6,6 +6,7 @@
 //! that is given nonsense panics shortly. The value of an element never depends on the layout of the operands,
 //! on the other elements, or on the number of threads.
 
+mod adam;
 mod dot;
 mod dot_lanes;
 mod gather;
@@ -23,6 +24,7 @@ mod softmax;
 mod tree_product;
 pub(crate) mod vectors;
 
+pub use adam::{AdamRates, adam};
 pub use dot::{DotDims, dot};
 pub use dot_lanes::{LaneBlocks, dot_block_partials, dot_tree_partials};
 pub use gather::{gather_rows, scatter_add_rows};
