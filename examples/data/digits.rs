@@ -1,7 +1,10 @@
 //! The handwritten digits of the UCI repository: 1,797 images of 8×8 pixels. See `README.md` in this directory.
 
+/// Pixels along one side of an image.
+pub const SIDE: usize = 8;
+
 /// Pixels of one image, row by row.
-pub const PIXELS: usize = 64;
+pub const PIXELS: usize = SIDE * SIDE;
 
 /// Digits to tell apart.
 pub const CLASSES: usize = 10;
