@@ -1,7 +1,7 @@
 //! The convolution of images.
 
 use super::init::he_normal;
-use crate::ops::{conv, zeros};
+use crate::ops::{conv2d, zeros};
 use crate::random::Key;
 use crate::tensor::Tensor;
 use crate::{DType, Tree};
@@ -43,7 +43,7 @@ impl Conv2d {
         self
     }
 
-    /// Applies the layer: `f32[inputs,h,w] -> f32[outputs,h',w']`; see [`conv`] for the sizes.
+    /// Applies the layer: `f32[inputs,h,w] -> f32[outputs,h',w']`; see [`conv`](crate::ops::conv()) for the sizes.
     ///
     /// # Panics
     /// If the channels of `x` are not the number of inputs.
@@ -51,6 +51,6 @@ impl Conv2d {
     pub fn apply(&self, x: &Tensor) -> Tensor {
         let (strides, padding) = ([self.stride; 2], [(self.padding, self.padding); 2]);
         let bias = self.bias.expand_dims(-1).expand_dims(-1);
-        conv(x, &self.kernel, &strides, &padding, &[], &[], 1) + bias
+        conv2d(x, &self.kernel, strides, padding, [1; 2], 1) + bias
     }
 }

@@ -1,14 +1,15 @@
 //! `conv`: one kernel at every place of the spatial dims.
 
 use std::panic::Location;
+use std::rc::Rc;
 
-use super::permute::move_dim;
-use super::reshape::reshaped;
-use super::windows::{Window, distances, patches, settings, surrounded};
+use super::cast;
+use super::convolution::{Conv, convolved};
+use super::windows::{Window, distances, settings, surrounded};
 use crate::array::Dims;
-use crate::array::kernels::DotDims;
+use crate::array::kernels::Convolution;
+use crate::dtype::promote;
 use crate::error::violation;
-use crate::ops::dot::contraction;
 use crate::tensor::Tensor;
 
 /// The convolution of `x` with `kernel` over any number of spatial dims, as neural networks mean it: the kernel is
@@ -55,8 +56,60 @@ pub fn conv(
     if kernel.is_empty() {
         violation("conv", "the kernel has no elements", &[&x, kernel], Location::caller());
     }
+    let dtype = promote(x.dtype(), kernel.dtype());
+    let (x, kernel) = (cast(&x, dtype), cast(kernel, dtype));
     let lead = x.ndim() - n - 1;
-    products(&patches(&x, &windows), kernel, lead, groups)
+    let channels = [x.dims()[lead], kernel.dims()[0], kernel.dims()[1]];
+    let of = Convolution { sizes: Dims::from_slice(&x.dims()[lead + 1..]), windows, groups };
+    convolved(&Rc::new(Conv { of, lead, channels, site: Location::caller() }), &x, &kernel)
+}
+
+/// [`conv`] over one spatial dim: `T[..,c,n], T[o,c/groups,k] -> T[..,o,m]`.
+///
+/// # Panics
+/// As [`conv`].
+#[track_caller]
+pub fn conv1d(
+    x: &Tensor,
+    kernel: &Tensor,
+    stride: usize,
+    padding: (usize, usize),
+    dilation: usize,
+    groups: usize,
+) -> Tensor {
+    conv(x, kernel, &[stride], &[padding], &[], &[dilation], groups)
+}
+
+/// [`conv`] over two spatial dims: `T[..,c,h,w], T[o,c/groups,k1,k2] -> T[..,o,h',w']`.
+///
+/// # Panics
+/// As [`conv`].
+#[track_caller]
+pub fn conv2d(
+    x: &Tensor,
+    kernel: &Tensor,
+    strides: [usize; 2],
+    padding: [(usize, usize); 2],
+    dilation: [usize; 2],
+    groups: usize,
+) -> Tensor {
+    conv(x, kernel, &strides, &padding, &[], &dilation, groups)
+}
+
+/// [`conv`] over three spatial dims: `T[..,c,d,h,w], T[o,c/groups,k1,k2,k3] -> T[..,o,d',h',w']`.
+///
+/// # Panics
+/// As [`conv`].
+#[track_caller]
+pub fn conv3d(
+    x: &Tensor,
+    kernel: &Tensor,
+    strides: [usize; 3],
+    padding: [(usize, usize); 3],
+    dilation: [usize; 3],
+    groups: usize,
+) -> Tensor {
+    conv(x, kernel, &strides, &padding, &[], &dilation, groups)
 }
 
 impl Tensor {
@@ -81,26 +134,6 @@ fn channels_agree(x: &[usize], kernel: &[usize], groups: usize) -> Result<(), St
         return Err(format!("there are {} channels, and the kernel takes {groups}·{}", x[lead], kernel[1]));
     }
     Ok(())
-}
-
-/// `T[..,c,p,m..], T[o,c/groups,k..] -> T[..,o,m..]` for kernels of p places, with `lead` dims in front.
-#[track_caller]
-fn products(patches: &Tensor, kernel: &Tensor, lead: usize, groups: usize) -> Tensor {
-    let site = Location::caller();
-    let [out, c] = [kernel.dims()[0], kernel.dims()[1]];
-    let places: usize = kernel.dims()[2..].iter().product();
-    if groups == 1 {
-        let kernel = reshaped(kernel, Dims::from_slice(&[out, c, places]));
-        let dims = DotDims { batch: vec![], contract: vec![(lead, 1), (lead + 1, 2)] };
-        return move_dim(&contraction(patches, &kernel, dims, site), -1, lead as isize);
-    }
-    let kernel = reshaped(kernel, Dims::from_slice(&[groups, out / groups, c, places]));
-    let (front, back) = (&patches.dims()[..lead], &patches.dims()[lead + 2..]);
-    let patches = reshaped(patches, [front, &[groups, c, places], back].concat().into());
-    let dims = DotDims { batch: vec![(lead, 0)], contract: vec![(lead + 1, 2), (lead + 2, 3)] };
-    let each = move_dim(&contraction(&patches, &kernel, dims, site), -1, 1);
-    let all = reshaped(&each, [&[out], front, back].concat().into());
-    move_dim(&all, 0, lead as isize)
 }
 
 #[cfg(test)]
@@ -149,6 +182,22 @@ mod tests {
         assert_eq!(waves(&[3, 1, 1], 0.0).conv(&kernel).dims(), [4, 0, 0]);
         let depthwise = conv(&x, &waves(&[6, 1, 2, 2], 0.1), &[2, 1], &[(1, 1), (0, 0)], &[], &[], 3);
         assert_eq!(depthwise.dims(), [2, 6, 3, 5]);
+    }
+
+    #[test]
+    fn one_two_and_three_dims() {
+        let x = waves(&[2, 4, 4, 4], 0.3);
+        let pad = (1, 1);
+        assert_eq!(
+            conv3d(&x, &waves(&[3, 2, 3, 3, 3], 0.9), [2; 3], [pad; 3], [1; 3], 1).dims(),
+            [3, 2, 2, 2]
+        );
+        let planes = x.index(1, 0);
+        assert_eq!(
+            conv2d(&planes, &waves(&[4, 1, 2, 2], 0.9), [1; 2], [(0, 0); 2], [2; 2], 2).dims(),
+            [4, 2, 2]
+        );
+        assert_eq!(conv1d(&planes.index(1, 0), &waves(&[3, 2, 3], 0.9), 1, pad, 1, 1).dims(), [3, 4]);
     }
 
     #[test]

@@ -2,10 +2,17 @@
 
 use std::panic::Location;
 
+use super::reshape::reshaped;
+use super::take_along_dim;
 use super::windows::{Window, distances, patches, settings, surrounded};
-use super::{expand_dims, squeeze, take_along_dim};
+use crate::array::kernels::window_argmax;
+use crate::array::{Array, Dims};
+use crate::bind::bind;
+use crate::dtype::DType;
 use crate::error::violation;
+use crate::op::Op;
 use crate::tensor::Tensor;
+use crate::types::{AxisSet, TensorType};
 
 /// The largest element of each window over the last dims; NaN if one is. The cotangent goes to the first of the
 /// largest.
@@ -25,10 +32,14 @@ use crate::tensor::Tensor;
 /// ```
 #[track_caller]
 pub fn max_pool(x: &Tensor, window: &[usize], strides: &[usize], padding: &[(usize, usize)]) -> Tensor {
-    let patches = pooled("max_pool", x, window, strides, padding, f64::NEG_INFINITY);
-    let place = (x.ndim() - window.len()) as isize;
-    let largest = expand_dims(&patches.argmax(place), place);
-    squeeze(&take_along_dim(&patches, &largest, place), place)
+    let (x, windows) = windowed("max_pool", x, window, strides, padding, f64::NEG_INFINITY);
+    let lead = x.ndim() - windows.len();
+    let places = bind(WindowArgMax { windows }, &[&x]);
+    let flat = |x: &Tensor| {
+        let size = x.dims()[lead..].iter().product();
+        reshaped(x, x.dims()[..lead].iter().copied().chain([size]).collect())
+    };
+    reshaped(&take_along_dim(&flat(&x), &flat(&places), -1), Dims::from_slice(places.dims()))
 }
 
 /// The mean of each window over the last dims, zeros of the padding included: see [`max_pool`].
@@ -39,8 +50,8 @@ pub fn max_pool(x: &Tensor, window: &[usize], strides: &[usize], padding: &[(usi
 /// As [`max_pool`].
 #[track_caller]
 pub fn avg_pool(x: &Tensor, window: &[usize], strides: &[usize], padding: &[(usize, usize)]) -> Tensor {
-    let patches = pooled("avg_pool", x, window, strides, padding, 0.0);
-    patches.mean((x.ndim() - window.len()) as isize)
+    let (x, windows) = windowed("avg_pool", x, window, strides, padding, 0.0);
+    patches(&x, &windows).mean((x.ndim() - windows.len()) as isize)
 }
 
 impl Tensor {
@@ -57,16 +68,45 @@ impl Tensor {
     }
 }
 
-/// What each place of the windows sees, with `value` around `x`.
+/// See [`window_argmax`].
+struct WindowArgMax {
+    windows: Vec<Window>,
+}
+
+impl Op for WindowArgMax {
+    fn name(&self) -> &'static str {
+        "max_pool"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<(DType, Dims), String> {
+        let x = inputs[0];
+        if x.dtype.is_complex() || x.dtype == DType::Float0 {
+            return Err(format!("elements of type {} have no order", x.dtype));
+        }
+        let lead = x.ndim() - self.windows.len();
+        let counts = self.windows.iter().zip(&x.dims[lead..]).map(|(window, &n)| window.count(n));
+        Ok((DType::I64, x.dims[..lead].iter().copied().chain(counts).collect()))
+    }
+
+    fn eval(&self, inputs: &[Array], _: &AxisSet) -> Array {
+        window_argmax(&inputs[0], &self.windows)
+    }
+
+    fn vjp(&self, _: usize, _: &Tensor, _: &[Tensor], _: &Tensor) -> Option<Tensor> {
+        None
+    }
+}
+
+/// `x` with `value` around it, and how windows lie over its last dims.
 #[track_caller]
-fn pooled(
+fn windowed(
     op: &str,
     x: &Tensor,
     window: &[usize],
     strides: &[usize],
     padding: &[(usize, usize)],
     value: f64,
-) -> Tensor {
+) -> (Tensor, Vec<Window>) {
     let n = window.len();
     if x.ndim() < n || window.contains(&0) {
         let rule = format!("a window {window:?} needs as many dims, and sizes of 1 or more");
@@ -76,7 +116,7 @@ fn pooled(
     let padding = settings(op, "padding", padding, n, (0, 0), x);
     let windows: Vec<Window> =
         window.iter().zip(strides).map(|(&size, stride)| Window { size, stride, dilation: 1 }).collect();
-    patches(&surrounded(x, &padding, &vec![1; n], value), &windows)
+    (surrounded(x, &padding, &vec![1; n], value), windows)
 }
 
 #[cfg(test)]

@@ -5,35 +5,17 @@ use std::panic::Location;
 use super::pad::padded;
 use super::slice::{Cut, cut_out};
 use super::stack;
+pub(super) use crate::array::kernels::Window;
 use crate::error::violation;
 use crate::tensor::Tensor;
 
-/// How windows lie along one dim.
-#[derive(Clone, Copy)]
-pub(super) struct Window {
-    /// How many places a window has.
-    pub size: usize,
-    /// How far apart neighbouring windows are.
-    pub stride: usize,
-    /// How far apart neighbouring places of one window are.
-    pub dilation: usize,
-}
-
-impl Window {
-    /// How many windows fit inside `n` elements.
-    fn count(&self, n: usize) -> usize {
-        let reach = self.size.saturating_sub(1) * self.dilation;
-        n.checked_sub(reach + 1).map_or(0, |room| room / self.stride + 1)
-    }
-
-    /// What place `i` of all windows sees.
-    fn seen(&self, i: usize, n: usize) -> Cut {
-        match self.count(n) {
-            0 => Cut { start: 0, stop: 0, step: 1 },
-            count => {
-                let start = i * self.dilation;
-                Cut { start, stop: start + (count - 1) * self.stride + 1, step: self.stride }
-            }
+/// What place `i` of all windows sees of `n` elements.
+fn seen(window: Window, i: usize, n: usize) -> Cut {
+    match window.count(n) {
+        0 => Cut { start: 0, stop: 0, step: 1 },
+        count => {
+            let start = i * window.dilation;
+            Cut { start, stop: start + (count - 1) * window.stride + 1, step: window.stride }
         }
     }
 }
@@ -43,17 +25,17 @@ impl Window {
 #[track_caller]
 pub(super) fn patches(x: &Tensor, windows: &[Window]) -> Tensor {
     let lead = x.ndim() - windows.len();
-    let mut seen = Vec::new();
+    let mut all = Vec::new();
     for place in 0..windows.iter().map(|window| window.size).product() {
         let mut cuts: Vec<Cut> = x.dims().iter().map(|&n| Cut { start: 0, stop: n, step: 1 }).collect();
         let mut rest = place;
         for (i, window) in windows.iter().enumerate().rev() {
-            cuts[lead + i] = window.seen(rest % window.size, x.dims()[lead + i]);
+            cuts[lead + i] = seen(*window, rest % window.size, x.dims()[lead + i]);
             rest /= window.size;
         }
-        seen.push(cut_out(x, cuts));
+        all.push(cut_out(x, cuts));
     }
-    stack(&seen.iter().collect::<Vec<_>>(), lead as isize)
+    stack(&all.iter().collect::<Vec<_>>(), lead as isize)
 }
 
 /// `x` with `value` around its last dims, and between their elements if they are `dilation` apart.

@@ -7,6 +7,7 @@
 //! on the other elements, or on the number of threads.
 
 mod adam;
+mod conv;
 mod dot;
 mod dot_lanes;
 mod gather;
@@ -18,6 +19,7 @@ mod map;
 mod nest;
 mod normalize;
 mod pack;
+mod pool;
 mod reduce;
 mod rows;
 mod softmax;
@@ -25,6 +27,7 @@ mod tree_product;
 pub(crate) mod vectors;
 
 pub use adam::{AdamRates, adam};
+pub use conv::{Convolution, Window};
 pub use dot::{DotDims, dot};
 pub use dot_lanes::{LaneBlocks, dot_block_partials, dot_tree_partials};
 pub use gather::{gather_rows, scatter_add_rows};
@@ -36,6 +39,7 @@ pub use linalg::{
 };
 pub use map::{Each, cast, copy, map1, map2, map3};
 pub use normalize::Normalize;
+pub use pool::window_argmax;
 pub use reduce::{all, any, max, min, prod, reduce, sum};
 pub use rows::{Fold, RowDims, add_rows, fold_rows, missing, take_rows};
 pub use softmax::{

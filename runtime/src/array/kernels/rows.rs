@@ -124,19 +124,19 @@ pub fn missing<T: Scalar>() -> T {
     }
 }
 
-fn product(dims: &[usize]) -> usize {
+pub(super) fn product(dims: &[usize]) -> usize {
     dims.iter().product()
 }
 
 /// The same array with the elements of each batch position in order; a table that all of them share stays one.
-fn per_batch_contiguous(x: &Array, batch: usize) -> Array {
+pub(super) fn per_batch_contiguous(x: &Array, batch: usize) -> Array {
     let shared = |dim: usize| dim < batch && x.strides()[dim] == 0 && x.dims()[dim] > 0;
     let one = (0..batch).filter(|&dim| shared(dim)).fold(x.clone(), |x, dim| x.slice(dim, 0, 1, 1));
     one.contiguous().broadcast_to(x.dims())
 }
 
 /// Where each batch position's elements begin.
-fn starts(x: &Array, batch: usize) -> Vec<usize> {
+pub(super) fn starts(x: &Array, batch: usize) -> Vec<usize> {
     if x.is_empty() {
         return vec![0; product(&x.dims()[..batch])];
     }
