@@ -38,7 +38,11 @@ impl Momentum {
 
     /// The state for training `model`: at rest.
     pub fn init<M: Tree>(self, model: &M) -> MomentumState<M> {
-        MomentumState { settings: self, steps: Saved(0), velocity: model.map_leaves(|leaf| leaf.zeros_like()) }
+        MomentumState {
+            settings: self,
+            steps: Saved(0),
+            velocity: model.map_leaves(|leaf| leaf.zeros_like()),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The update of one parameter by Adam, in one pass over memory.
 
+use super::vectors::{Loop, widest};
 use crate::array::{Array, threads};
 use crate::dtype::{Real, Scalar, dispatch};
 
@@ -36,25 +37,38 @@ fn updated<T: Real>(operands: [&Array; 4], rates: AdamRates) -> [Array; 3] {
         part,
         |start, out| {
             let here = start..start + out[0].len();
-            update(data.map(|x| &x[here.clone()]), out, rates);
+            widest(Update { from: data.map(|x| &x[here.clone()]), to: out, rates });
         },
     );
     buffers.map(|buffer| Array::from_written::<T>(dims, buffer))
 }
 
 /// The operations are those of the formula in ops, one by one, and so are the bits.
-fn update<T: Real>([parameter, mean, square, gradient]: [&[T]; 4], out: [&mut [T]; 3], rates: AdamRates) {
-    let number = |x: f64| <T as Scalar>::from_f64(x);
-    let [keep1, keep2] = rates.keep.map(number);
-    let [add1, add2] = rates.keep.map(|keep| number(1.0 - keep));
-    let [scale1, scale2] = rates.scale.map(number);
-    let (epsilon, [stay, rate]) = (number(rates.epsilon), rates.step.map(number));
-    let [new_parameter, new_mean, new_square] = out;
-    let inputs = parameter.iter().zip(mean).zip(square).zip(gradient);
-    let outputs = new_parameter.iter_mut().zip(new_mean).zip(new_square);
-    for ((((&p, &m), &s), &g), ((new_p, new_m), new_s)) in inputs.zip(outputs) {
-        let (m, s) = (m * keep1 + g * add1, s * keep2 + g * g * add2);
-        let step = m * scale1 / ((s * scale2).sqrt() + epsilon);
-        (*new_p, *new_m, *new_s) = (p * stay - step * rate, m, s);
+struct Update<'a, T> {
+    /// The parameter, its moments and its gradient.
+    from: [&'a [T]; 4],
+    /// The parameter and its moments.
+    to: [&'a mut [T]; 3],
+    rates: AdamRates,
+}
+
+impl<T: Real> Loop for Update<'_, T> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let (rates, number) = (self.rates, <T as Scalar>::from_f64);
+        let ([keep1, keep2], [scale1, scale2]) = (rates.keep.map(number), rates.scale.map(number));
+        let [add1, add2] = rates.keep.map(|keep| number(1.0 - keep));
+        let (epsilon, [stay, rate]) = (number(rates.epsilon), rates.step.map(number));
+        let ([parameter, mean, square, gradient], [new_parameter, new_mean, new_square]) =
+            (self.from, self.to);
+        let from = parameter.iter().zip(mean).zip(square).zip(gradient);
+        let to = new_parameter.iter_mut().zip(new_mean).zip(new_square);
+        for ((((&p, &m), &s), &g), ((new_p, new_m), new_s)) in from.zip(to) {
+            let (m, s) = (m * keep1 + g * add1, s * keep2 + g * g * add2);
+            let step = m * scale1 / ((s * scale2).sqrt() + epsilon);
+            (*new_p, *new_m, *new_s) = (p * stay - step * rate, m, s);
+        }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! The last dims count as a row; each row is summed in an order that only its length decides.
 
+use super::vectors::{Loop, widest};
 use crate::array::{Array, threads};
-use crate::dtype::{Real, Scalar, dispatch};
+use crate::dtype::{Real, dispatch};
 
 /// What a row is brought to: its elements less their mean (or as they are) over the root of their mean square and
 /// `epsilon`.
@@ -27,14 +28,7 @@ impl Normalize {
     /// for floats.
     pub fn apply(self, x: &Array, weight: Option<&Array>, bias: Option<&Array>) -> Array {
         dispatch!(x.dtype() in [float], T => rows::<T, 1>([x], [weight, bias], |[x], [weight, bias], out| {
-            let Moments { mean, scale } = self.moments(x);
-            out.iter_mut().zip(x).for_each(|(out, &x)| *out = (x - mean) * scale);
-            if let Some(weight) = weight {
-                out.iter_mut().zip(weight).for_each(|(out, &weight)| *out *= weight);
-            }
-            if let Some(bias) = bias {
-                out.iter_mut().zip(bias).for_each(|(out, &bias)| *out += bias);
-            }
+            widest(Apply { settings: self, x, weight, bias, out });
         }))
     }
 
@@ -44,23 +38,69 @@ impl Normalize {
     /// With y = (x - mean)·scale it is `scale·(ct - mean(ct) - y·mean(ct·y))`.
     pub fn pull(self, x: &Array, ct: &Array, weight: Option<&Array>) -> Array {
         dispatch!(x.dtype() in [float], T => rows::<T, 2>([x, ct], [weight, None], |[x, ct], [weight, _], out| {
-            let Moments { mean, scale } = self.moments(x);
-            match weight {
-                Some(weight) => out.iter_mut().zip(ct).zip(weight).for_each(|((out, &ct), &w)| *out = ct * w),
-                None => out.copy_from_slice(ct),
-            }
-            let count = T::from_f64(x.len() as f64);
-            let level = if self.center { total(out.iter().copied()) / count } else { T::ZERO };
-            let along = total(out.iter().zip(x).map(|(&ct, &x)| ct * (x - mean))) * scale * scale / count;
-            out.iter_mut().zip(x).for_each(|(out, &x)| *out = scale * (*out - level - (x - mean) * along));
+            widest(Pull { settings: self, x, ct, weight, out });
         }))
     }
 
+    #[inline(always)]
     fn moments<T: Real>(self, row: &[T]) -> Moments<T> {
         let count = T::from_f64(row.len() as f64);
         let mean = if self.center { total(row.iter().copied()) / count } else { T::ZERO };
         let square = total(row.iter().map(|&x| (x - mean) * (x - mean))) / count;
         Moments { mean, scale: (square + T::from_f64(self.epsilon)).sqrt().recip() }
+    }
+}
+
+/// One row of [`Normalize::apply`].
+struct Apply<'a, T> {
+    settings: Normalize,
+    x: &'a [T],
+    weight: Option<&'a [T]>,
+    bias: Option<&'a [T]>,
+    out: &'a mut [T],
+}
+
+impl<T: Real> Loop for Apply<'_, T> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { settings, x, weight, bias, out } = self;
+        let Moments { mean, scale } = settings.moments(x);
+        out.iter_mut().zip(x).for_each(|(out, &x)| *out = (x - mean) * scale);
+        if let Some(weight) = weight {
+            out.iter_mut().zip(weight).for_each(|(out, &weight)| *out = *out * weight);
+        }
+        if let Some(bias) = bias {
+            out.iter_mut().zip(bias).for_each(|(out, &bias)| *out = *out + bias);
+        }
+    }
+}
+
+/// One row of [`Normalize::pull`].
+struct Pull<'a, T> {
+    settings: Normalize,
+    x: &'a [T],
+    ct: &'a [T],
+    weight: Option<&'a [T]>,
+    out: &'a mut [T],
+}
+
+impl<T: Real> Loop for Pull<'_, T> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { settings, x, ct, weight, out } = self;
+        let Moments { mean, scale } = settings.moments(x);
+        match weight {
+            Some(weight) => out.iter_mut().zip(ct).zip(weight).for_each(|((out, &ct), &w)| *out = ct * w),
+            None => out.copy_from_slice(ct),
+        }
+        let count = T::from_f64(x.len() as f64);
+        let level = if settings.center { total(out.iter().copied()) / count } else { T::ZERO };
+        let along = total(out.iter().zip(x).map(|(&ct, &x)| ct * (x - mean))) * scale * scale / count;
+        out.iter_mut().zip(x).for_each(|(out, &x)| *out = scale * (*out - level - (x - mean) * along));
     }
 }
 
