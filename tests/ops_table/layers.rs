@@ -1,10 +1,13 @@
 //! What layers are made of.
 
 use axisgrad::Tensor;
-use axisgrad::ops::{self as op, Attention};
+use axisgrad::ops::{self as op, AdamStep, Attention};
 use axisgrad::random::Key;
 
 use super::row::{Group, Row, ids, row, wave, waves};
+
+const ADAM: AdamStep =
+    AdamStep { rate: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1, number: 3 };
 
 fn image() -> Vec<Tensor> {
     vec![wave(&[1, 2, 5])]
@@ -22,6 +25,13 @@ fn normed(name: &'static str, call: fn(&[Tensor]) -> Tensor) -> Row {
 pub fn rows() -> Group {
     let rows = vec![
         convolved("conv", |x| op::conv(&x[0], &x[1], &[2], &[(1, 1)], &[], &[], 1)),
+        convolved("conv1d", |x| op::conv1d(&x[0], &x[1], 2, (1, 1), 1, 1)),
+        row("conv2d", vec![wave(&[1, 3, 3]), waves(&[2, 1, 2, 2], 1)], |x| {
+            op::conv2d(&x[0], &x[1], [1; 2], [(0, 0); 2], [1; 2], 1)
+        }),
+        row("conv3d", vec![wave(&[1, 2, 2, 3]), waves(&[2, 1, 2, 2, 2], 1)], |x| {
+            op::conv3d(&x[0], &x[1], [1; 3], [(0, 0); 3], [1; 3], 1)
+        }),
         convolved("conv_transpose", |x| op::conv_transpose(&x[0], &x[1], &[2], &[(1, 1)], &[0], &[1], 1)),
         row("max_pool", image(), |x| op::max_pool(&x[0], &[2], &[2], &[])),
         row("avg_pool", image(), |x| op::avg_pool(&x[0], &[2], &[2], &[])),
@@ -50,6 +60,9 @@ pub fn rows() -> Group {
         row("scaled_dot_product_attention", vec![wave(&[3, 2]), waves(&[3, 2], 1), waves(&[3, 2], 2)], |x| {
             let causal = Attention { causal: true, ..Attention::default() };
             op::scaled_dot_product_attention(&x[0], &x[1], &x[2], &causal)
+        }),
+        row("adam_step", vec![wave(&[3]), waves(&[3], 1), waves(&[3], 2), waves(&[3], 3)], |x| {
+            op::adam_step(&x[0], [&x[1], &x[2]], &x[3], ADAM)[0].clone()
         }),
         row("cross_entropy", vec![wave(&[4]), Tensor::from(2)], |x| op::cross_entropy(&x[0], &x[1])),
     ];
