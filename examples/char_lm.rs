@@ -153,9 +153,8 @@ fn train(w: &Worker, args: &Args, text: &str, started: Instant) -> Result<Option
     let batches = Batches::of(&rows, args.batch_size).shuffled(key.fold_in(1));
     let mut progress = Progress::new("char_lm", args.steps, w.is_root());
     let (training, mut characters, mut train_loss) = (Instant::now(), 0, f64::NAN);
-    for (step, (text, next)) in
-        batches.epochs(args.steps.div_ceil(batches.len())).take(args.steps).enumerate()
-    {
+    let epochs = args.steps.div_ceil(batches.len());
+    for (step, (text, next)) in batches.epochs(epochs).take(args.steps).enumerate() {
         let _step = report::step(step);
         characters += text.len();
         let (text, next) = (w.unstack(&text, "batch"), w.unstack(&next, "batch"));
