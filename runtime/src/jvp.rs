@@ -22,7 +22,9 @@ type Site = &'static Location<'static>;
 /// Jacobian times a tangent. It takes a few times as long as the function, however many elements there are.
 ///
 /// The tangent has the structure, dims and dtypes of the argument (leaves that are not floats do not count). Where
-/// it varies over an axis, so does the argument: along an axis of examples, each moves its own copy.
+/// it varies over an axis, so does the argument: along an axis of examples, each moves its own copy. Inside a function
+/// whose gradients are per-example, pass all that it differentiates by as arguments: a captured value counts as one
+/// value, and not as one for each example.
 ///
 /// ```
 /// use axisgrad::{Tensor, jvp};

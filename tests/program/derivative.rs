@@ -113,21 +113,30 @@ pub fn jacobian(
     context: &Context,
     fun: &Fun,
     args: &[Value],
-    argnums: &[i64],
+    how: &Derivative,
     forwards: bool,
 ) -> Vec<Tensor> {
-    let parted = Parted::new(args, argnums);
+    let parted = Parted::new(args, &how.argnums);
     let run = |chosen: &Vec<Value>, rest: &Vec<Value>| scalar(context, fun, &parted.leaves(chosen, rest)).0;
     let at = (&parted.chosen, &parted.rest);
-    if forwards { jacfwd(run).at(at).leaves() } else { jacrev(run).at(at).leaves() }
+    match (forwards, how.holomorphic) {
+        (false, false) => jacrev(run).at(at),
+        (false, true) => jacrev(run).holomorphic().at(at),
+        (true, false) => jacfwd(run).at(at),
+        (true, true) => jacfwd(run).holomorphic().at(at),
+    }
+    .leaves()
 }
 
-/// The Hessian by the one leaf of the chosen argument.
-pub fn hessians(context: &Context, fun: &Fun, args: &[Value], argnums: &[i64]) -> Vec<Tensor> {
-    let parted = Parted::new(args, argnums);
-    let [leaf] = &parted.chosen.leaves()[..] else { panic!("hessian: one leaf") };
-    let run = |leaf: &Tensor, rest: &Vec<Value>| {
-        scalar(context, fun, &parted.leaves(&[Value::Leaf(leaf.clone())], rest)).0
+/// The Hessian by the leaves of the chosen arguments, row after row.
+pub fn hessians(context: &Context, fun: &Fun, args: &[Value], how: &Derivative) -> Vec<Tensor> {
+    let parted = Parted::new(args, &how.argnums);
+    let run = |leaves: &Vec<Tensor>, rest: &Vec<Value>| {
+        let mut leaves = leaves.iter();
+        let chosen = parted.chosen.map_leaves(|_| leaves.next().expect("as many leaves").clone());
+        scalar(context, fun, &parted.leaves(&chosen, rest)).0
     };
-    vec![hessian(run).at((leaf, &parted.rest))]
+    let (transform, at) = (hessian(run), parted.chosen.leaves());
+    let rows = if how.holomorphic { transform.holomorphic() } else { transform }.at((&at, &parted.rest));
+    rows.concat()
 }

@@ -142,9 +142,9 @@ fn evaluate(case: &Case, context: &Context, bind: &dyn Fn(&ArrayRecord) -> Tenso
             let (value, gradients) = pull_back(context, &case.fun, &args, &how, cotangents);
             [values(value), gradient(gradients)].concat()
         }
-        "hessian" => numbered("jac", hessians(context, &case.fun, &args, &how.argnums)),
+        "hessian" => numbered("jac", hessians(context, &case.fun, &args, &how)),
         kind @ ("jacrev" | "jacfwd") => {
-            numbered("jac", jacobian(context, &case.fun, &args, &how.argnums, kind == "jacfwd"))
+            numbered("jac", jacobian(context, &case.fun, &args, &how, kind == "jacfwd"))
         }
         other => panic!("a call of kind {other} is not in the format"),
     }
