@@ -16,7 +16,8 @@ impl Curve {
     /// let path = std::env::temp_dir().join(format!("curve-{}.csv", std::process::id()));
     /// Curve::append(Some(&path))?.point(7, 0.5)?;
     /// assert_eq!(std::fs::read_to_string(&path)?, "7,0.5\n");
-    /// # std::fs::remove_file(path)
+    /// # std::fs::remove_file(path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors

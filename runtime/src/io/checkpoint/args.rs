@@ -66,21 +66,21 @@ impl RunArgs {
     ///
     /// let folder = std::env::temp_dir().join(format!("axisgrad-doc-{}", std::process::id()));
     /// let args = RunArgs { checkpoint_dir: Some(folder.clone()), save_every: 2, ..Default::default() };
-    /// let train = |args: &RunArgs, steps: u64| {
-    ///     Mesh::builder().axes(["batch"]).threads(2).build()?.run(|w| {
+    /// let train = |args: &RunArgs, steps: u64| -> axisgrad::Result<f64> {
+    ///     Mesh::builder().axes(["batch"]).threads(2).build()?.run(|w| -> axisgrad::Result<f64> {
     ///         let (mut run, mut x) = args.open(w, Tensor::from(1.0))?;
     ///         while run.steps() < steps {
     ///             x = &x * 2.0;
     ///             run.step(&x)?;
     ///         }
     ///         run.finish(&x)?;
-    ///         axisgrad::Result::Ok(x.item::<f64>())
+    ///         Ok(x.item::<f64>())
     ///     })
     /// };
     /// assert_eq!(train(&args, 3)?, 8.0);
     /// assert_eq!(train(&RunArgs { resume: Some("auto".into()), ..args }, 5)?, 32.0);
     /// # std::fs::remove_dir_all(folder).unwrap();
-    /// # axisgrad::Result::Ok(())
+    /// # Ok::<(), axisgrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -13,8 +13,9 @@
 //!     batches: Epochs<Tensor>,
 //! }
 //!
-//! # let (data, args) = (Tensor::from([1.0, 2.0]), RunArgs::default());
+//! # let args = RunArgs::default();
 //! Mesh::from_args(["batch"])?.run(|w| {
+//! #   let data = Tensor::from([1.0, 2.0]);
 //!     let weight = Tensor::from(1.0);
 //!     let optimizer = adamw(1e-3).init(&weight);
 //!     let batches = Batches::of(&data, 64).shuffled(w.key(0)).epochs(10);
@@ -28,7 +29,7 @@
 //!     }
 //!     run.finish(&state)
 //! })?;
-//! # axisgrad::Result::Ok(())
+//! # Ok::<(), axisgrad::Error>(())
 //! ```
 //!
 //! A checkpoint is a directory of safetensors files with a manifest that holds a hash of every tensor. It gets its
