@@ -115,7 +115,7 @@ pub trait Element: sealed::Sealed + Copy + Send + Sync + PartialEq + fmt::Debug 
 
     /// Two slices made one, element by element; `None` where the reduction has no meaning for the type (the
     /// maximum of complex numbers, the conjunction of floats). Integers wrap. A NaN on either side of `Max` or
-    /// `Min` stays NaN.
+    /// `Min` stays NaN, and -0 is less than 0, so that any order of combining gives the same bits.
     fn combine(reduction: Reduction) -> Option<Combine<Self>>;
 }
 
@@ -138,8 +138,12 @@ macro_rules! floats {
                 Some(match reduction {
                     Reduction::Sum => |o, l, r| zip(o, l, r, |a, b| a + b),
                     Reduction::Prod => |o, l, r| zip(o, l, r, |a, b| a * b),
-                    Reduction::Max => |o, l, r| zip(o, l, r, |a, b| if a > b || a.is_nan() { a } else { b }),
-                    Reduction::Min => |o, l, r| zip(o, l, r, |a, b| if a < b || a.is_nan() { a } else { b }),
+                    Reduction::Max => |o, l, r| zip(o, l, r, |a, b| {
+                        if a > b || a.is_nan() || a == b && a.is_sign_positive() { a } else { b }
+                    }),
+                    Reduction::Min => |o, l, r| zip(o, l, r, |a, b| {
+                        if a < b || a.is_nan() || a == b && a.is_sign_negative() { a } else { b }
+                    }),
                     Reduction::And | Reduction::Or => return None,
                 })
             }
@@ -193,8 +197,12 @@ impl Element for bf16 {
         Some(match reduction {
             Reduction::Sum => |o, l, r| zip(o, l, r, |a, b| bf16::from_f32(a.to_f32() + b.to_f32())),
             Reduction::Prod => |o, l, r| zip(o, l, r, |a, b| bf16::from_f32(a.to_f32() * b.to_f32())),
-            Reduction::Max => |o, l, r| zip(o, l, r, |a, b| if a > b || a.is_nan() { a } else { b }),
-            Reduction::Min => |o, l, r| zip(o, l, r, |a, b| if a < b || a.is_nan() { a } else { b }),
+            Reduction::Max => |o, l, r| {
+                zip(o, l, r, |a, b| if a > b || a.is_nan() || a == b && a.is_sign_positive() { a } else { b })
+            },
+            Reduction::Min => |o, l, r| {
+                zip(o, l, r, |a, b| if a < b || a.is_nan() || a == b && a.is_sign_negative() { a } else { b })
+            },
             Reduction::And | Reduction::Or => return None,
         })
     }

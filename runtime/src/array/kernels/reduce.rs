@@ -32,24 +32,35 @@ pub fn prod(a: &Array, dims: &[usize]) -> Array {
     dispatch!(a.dtype() in [numeric], T => reduce(a, dims, T::ONE, T::times))
 }
 
-/// The largest element over `dims`, which disappear; NaN if one is: `T[..] -> T[..]`.
+/// The largest element over `dims`, which disappear; NaN if one is: `T[..] -> T[..]`. Of zeros it is 0 if one is, and
+/// else -0, so that the order in which elements are met does not show.
 ///
 /// # Panics
 /// If the elements are complex, there are none to choose from, or a dim does not exist.
 pub fn max(a: &Array, dims: &[usize]) -> Array {
     check_choice("max", a, dims);
+    if a.dtype().is_float() {
+        return dispatch!(a.dtype() in [float], T => reduce(a, dims, T::NEG_INFINITY, |x: T, y: T| {
+            first_if(x > y || x == y && x.is_sign_positive(), x, y)
+        }));
+    }
     dispatch!(a.dtype() in [ordered], T => {
         let lowest = if T::DTYPE.is_bool() { T::ZERO } else { T::from_f64(f64::NEG_INFINITY) };
         reduce(a, dims, lowest, |x: T, y: T| first_if(x.gt(&y), x, y))
     })
 }
 
-/// The smallest element over `dims`, which disappear; NaN if one is: `T[..] -> T[..]`.
+/// The smallest element over `dims`, which disappear; NaN if one is: `T[..] -> T[..]`. Of zeros it is -0 if one is.
 ///
 /// # Panics
 /// If the elements are complex, there are none to choose from, or a dim does not exist.
 pub fn min(a: &Array, dims: &[usize]) -> Array {
     check_choice("min", a, dims);
+    if a.dtype().is_float() {
+        return dispatch!(a.dtype() in [float], T => reduce(a, dims, T::INFINITY, |x: T, y: T| {
+            first_if(x < y || x == y && x.is_sign_negative(), x, y)
+        }));
+    }
     dispatch!(a.dtype() in [ordered], T => {
         let highest = if T::DTYPE.is_bool() { T::ONE } else { T::from_f64(f64::INFINITY) };
         reduce(a, dims, highest, |x: T, y: T| first_if(x.lt(&y), x, y))
@@ -269,6 +280,15 @@ mod tests {
     /// Numbers of many magnitudes, so that another order of additions shows.
     fn rough(len: usize) -> Vec<f32> {
         (0..len).map(|i| ((i * 7919 % 1000) as f32 - 500.0) * 10f32.powi((i % 9) as i32 - 4)).collect()
+    }
+
+    #[test]
+    fn of_zeros_the_order_does_not_show() {
+        for zeros in [[0.0f64, -0.0, -0.0], [-0.0, 0.0, -0.0], [-0.0, -0.0, 0.0]] {
+            let a = Array::from(zeros);
+            assert!(max(&a, &[0]).item::<f64>().is_sign_positive());
+            assert!(min(&a, &[0]).item::<f64>().is_sign_negative());
+        }
     }
 
     #[test]
