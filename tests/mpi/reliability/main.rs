@@ -29,7 +29,9 @@ pub struct Outcome {
 
 /// How much to try, and with which random numbers.
 pub struct Budget {
+    /// The long column rather than the quick one.
     pub long: bool,
+    /// Where all choices come from.
     pub random: Random,
 }
 
