@@ -16,7 +16,7 @@ use crate::dtype::Real;
 /// Bytes of the right operand that are packed at a time.
 const RIGHT: usize = 1 << 19;
 /// Bytes of the left operand that meet all of these before the next do.
-const LEFT: usize = 1 << 15;
+const LEFT: usize = 1 << 17;
 
 /// A step in the evaluation of a node, on a stack of tiles.
 #[derive(Clone, Debug)]
@@ -208,11 +208,11 @@ trait Left<T, const R: usize> {
     /// How many columns there are.
     fn depth(&self) -> usize;
 
-    /// The elements of a column.
+    /// An element. (Not a column at a time: the compiler would put it together in a vector, and take it apart again.)
     ///
     /// # Safety
     /// There is such a column.
-    unsafe fn at(&self, column: usize) -> [T; R];
+    unsafe fn at(&self, row: usize, column: usize) -> T;
 }
 
 /// Rows where they lie, all of one length.
@@ -233,9 +233,9 @@ impl<T: Real, const R: usize> Left<T, R> for Rows<'_, T, R> {
     }
 
     #[inline(always)]
-    unsafe fn at(&self, column: usize) -> [T; R] {
+    unsafe fn at(&self, row: usize, column: usize) -> T {
         // SAFETY: all rows have that column.
-        self.0.map(|row| unsafe { *row.get_unchecked(column) })
+        unsafe { *self.0[row].get_unchecked(column) }
     }
 }
 
@@ -249,9 +249,9 @@ impl<T: Real, const R: usize> Left<T, R> for Panel<'_, T, R> {
     }
 
     #[inline(always)]
-    unsafe fn at(&self, column: usize) -> [T; R] {
+    unsafe fn at(&self, row: usize, column: usize) -> T {
         // SAFETY: there is that column.
-        unsafe { *self.0.get_unchecked(column) }
+        unsafe { self.0.get_unchecked(column)[row] }
     }
 }
 
@@ -268,8 +268,10 @@ fn evaluate<T: Real, const R: usize, const C: usize>(
         match step {
             Step::Push(columns) => stack.push(chain(left, columns.clone(), right)),
             Step::Add(columns) => {
-                let product = chain(left, columns.clone(), right);
-                add(stack.last_mut().expect("a left half"), &product);
+                // By way of the stack: where it is added at once, the compiler keeps the sums in no registers.
+                stack.push(chain(left, columns.clone(), right));
+                let right = stack.pop().expect("just there");
+                add(stack.last_mut().expect("a left half"), &right);
             }
             Step::Join => {
                 let right = stack.pop().expect("a right half");
@@ -290,11 +292,11 @@ fn chain<T: Real, const R: usize, const C: usize>(
     assert!(columns.end <= left.depth());
     let mut sums = [[T::ZERO; C]; R];
     for (column, right) in columns.clone().zip(&right[columns]) {
-        // SAFETY: as just checked.
-        let left = unsafe { left.at(column) };
         for i in 0..R {
+            // SAFETY: as just checked.
+            let left = unsafe { left.at(i, column) };
             for j in 0..C {
-                sums[i][j] = left[i].mul_add(right[j], sums[i][j]);
+                sums[i][j] = left.mul_add(right[j], sums[i][j]);
             }
         }
     }
