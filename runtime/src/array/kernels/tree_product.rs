@@ -292,6 +292,7 @@ fn chain<T: Real, const R: usize, const C: usize>(
     assert!(columns.end <= left.depth());
     let mut sums = [[T::ZERO; C]; R];
     for (column, right) in columns.clone().zip(&right[columns]) {
+        #[allow(clippy::needless_range_loop)] // with an iterator the sums leave the registers
         for i in 0..R {
             // SAFETY: as just checked.
             let left = unsafe { left.at(i, column) };
