@@ -86,22 +86,34 @@ where
 
     #[track_caller]
     fn call(&self, args: &Args) -> V {
-        let (site, operands) = (Location::caller(), args.leaves());
-        if operands.iter().all(|x| x.tape().is_none()) {
-            return self.f.call(args);
-        }
-        let mut shape = None;
-        let results = call("custom_vjp", &operands, site, |values| {
-            let args = refill(args, values.iter().cloned());
+        let site = Location::caller();
+        recorded("custom_vjp", args, site, |args| {
             let (value, residuals) = self.forward.call(&args);
-            let results = value.leaves();
-            let value = value.map_leaves(Tensor::zeros_like);
-            shape = Some(value.clone());
+            let zeros = value.map_leaves(Tensor::zeros_like);
             let args = args.map_leaves(Tensor::zeros_like);
-            (results, Rc::new(VjpRule { backward: self.backward.clone(), residuals, value, args, site }))
-        });
-        refill(&shape.expect("the function has run"), results)
+            (value, Rc::new(VjpRule { backward: self.backward.clone(), residuals, value: zeros, args, site }))
+        })
+        .unwrap_or_else(|| self.f.call(args))
     }
+}
+
+/// What `run` gives for the arguments below the topmost tape that one of them is on, as one entry of that tape, with
+/// its rule; `None` if they are on no tape.
+#[track_caller]
+fn recorded<Args: Tree, V: Tree>(
+    name: &str,
+    args: &Args,
+    site: Site,
+    run: impl FnOnce(Args) -> (V, Rc<dyn Rule>),
+) -> Option<V> {
+    let operands = args.leaves();
+    operands.iter().find(|x| x.tape().is_some())?;
+    let mut value = None;
+    let results = call(name, &operands, site, |values| {
+        let (below, rule) = run(refill(args, values.iter().cloned()));
+        (value.insert(below).leaves(), rule)
+    });
+    value.map(|value| refill(&value, results))
 }
 
 /// See [`custom_vjp`].
@@ -191,20 +203,13 @@ where
 
     #[track_caller]
     fn call(&self, args: &Args) -> V {
-        let (site, operands) = (Location::caller(), args.leaves());
-        if operands.iter().all(|x| x.tape().is_none()) {
-            return self.f.call(args);
-        }
-        let mut shape = None;
-        let results = call("custom_jvp", &operands, site, |values| {
-            let args = refill(args, values.iter().cloned());
+        let site = Location::caller();
+        recorded("custom_jvp", args, site, |args| {
             let value = Function::call(self, &args);
-            let results = value.leaves();
-            let value = value.map_leaves(Tensor::zeros_like);
-            shape = Some(value.clone());
-            (results, Rc::new(JvpRule { rule: self.rule.clone(), args, value, site }))
-        });
-        refill(&shape.expect("the function has run"), results)
+            let zeros = value.map_leaves(Tensor::zeros_like);
+            (value, Rc::new(JvpRule { rule: self.rule.clone(), args, value: zeros, site }))
+        })
+        .unwrap_or_else(|| self.f.call(args))
     }
 }
 

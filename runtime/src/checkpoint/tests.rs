@@ -2,24 +2,13 @@ use std::cell::Cell;
 
 use super::*;
 use crate::check::{check_grads, check_lanes, same_bits};
+use crate::ops::waves::{close, waves};
 use crate::ops::{gather, pmean, psum};
 use crate::{A0, A1, grad, hessian, hvp, jacfwd, jvp, vmap};
-
-fn waves(dims: &[usize], shift: f64) -> Tensor {
-    let n: usize = dims.iter().product();
-    let numbers = (0..n).map(|i| (i as f64 * 1.3 + shift).sin()).collect();
-    crate::Array::from_vec::<f64>(numbers, dims).into()
-}
 
 fn same(a: &Tensor, b: &Tensor) {
     assert_eq!(a.ty(), b.ty());
     assert!(same_bits(&a.to_array(), &b.to_array()), "{a} and {b}");
-}
-
-fn close(a: &Tensor, b: &Tensor) {
-    assert_eq!(a.ty(), b.ty());
-    let pairs = a.to_vec::<f64>().into_iter().zip(b.to_vec::<f64>());
-    pairs.for_each(|(a, b)| assert!((a - b).abs() < 1e-12 * b.abs().max(1.0), "{a} and {b}"));
 }
 
 fn block(w: &Tensor, x: &Tensor) -> Tensor {

@@ -1,23 +1,12 @@
 use super::*;
 use crate::check::check_grads;
+use crate::ops::waves::{close, waves};
 use crate::ops::{cross_entropy, gather, psum};
 use crate::{A0, A1, Array};
-
-fn waves(dims: &[usize], shift: f64) -> Tensor {
-    let n: usize = dims.iter().product();
-    let numbers = (0..n).map(|i| (i as f64 * 1.3 + shift).sin()).collect();
-    Array::from_vec::<f64>(numbers, dims).into()
-}
 
 fn ids(dims: &[usize], below: i32) -> Tensor {
     let n: usize = dims.iter().product();
     Array::from_vec::<i32>((0..n as i32).map(|i| (i * 7 + i / 3) % below).collect(), dims).into()
-}
-
-fn close(a: &Tensor, b: &Tensor) {
-    assert_eq!(a.ty(), b.ty());
-    let pairs = a.to_vec::<f64>().into_iter().zip(b.to_vec::<f64>());
-    pairs.for_each(|(a, b)| assert!((a - b).abs() < 1e-12 * b.abs().max(1.0), "{a} and {b}"));
 }
 
 /// The norms of the gradients themselves.
