@@ -51,6 +51,8 @@ enum Fault {
     Error,
     Nan,
     Stall,
+    /// Late, and not too late where the deadline is 3 s
+    Slow,
 }
 
 #[derive(Clone, Tree)]
@@ -81,7 +83,7 @@ fn loss(model: &[Linear; 2], x: &Tensor, label: &Tensor) -> Tensor {
 fn main() -> ExitCode {
     let args = Args::parse();
     report::log_to_stderr();
-    exit_code(args.mesh.mesh(["batch"]).and_then(|mesh| mesh.run(|w| train(w, &args))))
+    exit_code(args.mesh.mesh(["batch", "model"]).and_then(|mesh| mesh.run(|w| train(w, &args))))
 }
 
 fn train(w: &Worker, args: &Args) -> Result<()> {
@@ -123,6 +125,7 @@ fn go_wrong(fault: Fault) -> Result<()> {
     match fault {
         Fault::Panic => panic!("the trainer panics"),
         Fault::Stall => std::thread::sleep(Duration::from_secs(600)),
+        Fault::Slow => std::thread::sleep(Duration::from_millis(1500)),
         _ => return Err(axisgrad::Error::new(axisgrad::ErrorKind::Io, "no such file: batch.bin")),
     }
     Ok(())

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use axisgrad_collectives::{Call, Error, ErrorKind, Group, Mesh, Reduction, Worker};
 
+use crate::Outcome;
+use crate::budget::Budget;
 use crate::random::Random;
-use crate::{Budget, Outcome};
 
 /// A collective with all that its members must agree on.
 #[derive(Clone, Copy, Debug)]
@@ -180,36 +181,25 @@ fn all_to_all(
 }
 
 pub fn programs(budget: &mut Budget) -> Outcome {
-    let (mut found, mut calls) = (Vec::new(), 0);
-    let tried = budget.times(2200, 55_000);
-    for _ in 0..tried {
-        let seed = budget.random.bits();
-        let mut random = Random::new(seed);
-        let (mesh, program) = (mesh(&mut random), program(&mut random));
-        calls += program.len();
+    let tried = budget.each(budget.times(2200, 55_000), |_, random| {
+        let seed = random.bits();
+        let (mesh, program) = (mesh(random), program(random));
         let run = |w: &Worker| program.iter().enumerate().try_for_each(|(i, &step)| make(w, seed, i, step));
-        if let Err(error) = mesh.run(run) {
-            found.push(format!("seed {seed} on {mesh:?}: {error}"));
-        }
-    }
-    Outcome { tried, worst: format!("{calls} calls, 0 of them wrong"), wrong: found }
+        mesh.run(run).map_err(|error| format!("on {mesh:?}: {error}"))?;
+        Ok(program.len())
+    });
+    let calls: usize = tried.seen.iter().sum();
+    Outcome::of(tried, |_| format!("{calls} calls, all of them right"))
 }
 
 /// What one worker does instead of a call.
 const OTHERS: [&str; 6] = ["operation", "type", "length", "reduction", "order", "missing"];
 
 pub fn mismatches(budget: &mut Budget) -> Outcome {
-    let mut found = Vec::new();
-    let tried = budget.times(500, 10_000);
-    let mut done = 0;
-    while done < tried {
-        let seed = budget.random.bits();
-        let mut random = Random::new(seed);
-        let (mesh, program) = (mesh(&mut random), program(&mut random));
-        if mesh.shape().workers() == 1 {
-            continue;
-        }
-        done += 1;
+    let tried = budget.each(budget.times(500, 10_000), |_, random| {
+        let mesh = std::iter::repeat_with(|| mesh(random)).find(|mesh| mesh.shape().workers() > 1);
+        let mesh = mesh.expect("endless");
+        let (seed, program) = (random.bits(), program(random));
         let (at, victim) = (random.below(program.len()), random.below(mesh.shape().workers()));
         let other = random.of(&OTHERS);
         let run = |w: &Worker| -> Outcomes {
@@ -221,11 +211,10 @@ pub fn mismatches(budget: &mut Budget) -> Outcome {
             }
             Ok(())
         };
-        if let Some(why) = judge(mesh.run(run), other, victim) {
-            found.push(format!("seed {seed}, another {other} on worker {victim} of {mesh:?}: {why}"));
-        }
-    }
-    Outcome { tried, worst: "all of them reported".into(), wrong: found }
+        let why = judge(mesh.run(run), other, victim);
+        why.map_or(Ok(()), |why| Err(format!("another {other} on worker {victim} of {mesh:?}: {why}")))
+    });
+    Outcome::of(tried, |_| "all of them reported".into())
 }
 
 /// A call of all workers that one of them makes otherwise; true where that one ends its program instead.

@@ -1,9 +1,12 @@
 //! The failure budget: every promise of `docs/reliability.md`, tried so many times, with the worst that was seen.
 //!
-//!     cargo test --release -p axisgrad-tests-mpi --features mpi --test reliability -- [--long] [--seed N] [ROW...]
+//!     cargo test --release -p axisgrad-tests-mpi --features mpi --test reliability -- \
+//!         [--long] [--seed N] [--jobs N] [ROW...]
 //!
-//! Prints one line for each row, the table, and last `N passed, N failed` (rows).
+//! Prints how far a row is, one line for each row, the table, and last `N passed, N failed` (rows). With `--jobs`, so
+//! many cases of a row run at the same time.
 
+mod budget;
 mod collectives;
 mod price;
 mod processes;
@@ -15,7 +18,7 @@ mod trainings;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use random::Random;
+use budget::{Budget, Tried};
 
 /// What a row has shown.
 pub struct Outcome {
@@ -27,18 +30,10 @@ pub struct Outcome {
     pub wrong: Vec<String>,
 }
 
-/// How much to try, and with which random numbers.
-pub struct Budget {
-    /// The long column rather than the quick one.
-    pub long: bool,
-    /// Where all choices come from.
-    pub random: Random,
-}
-
-impl Budget {
-    /// How often, in a quick run and in a long one.
-    pub fn times(&self, quick: usize, long: usize) -> usize {
-        if self.long { long } else { quick }
+impl Outcome {
+    /// Of a row's cases; `worst` is of those that kept the promise.
+    pub fn of<T>(tried: Tried<T>, worst: impl FnOnce(&[T]) -> String) -> Self {
+        Self { tried: tried.count, worst: worst(&tried.seen), wrong: tried.wrong }
     }
 }
 
@@ -48,6 +43,16 @@ struct Row {
     /// `None` for what is shown and can neither pass nor fail.
     passes: Option<&'static str>,
     run: fn(&mut Budget) -> Outcome,
+}
+
+impl Row {
+    fn verdict(&self, outcome: &Outcome) -> String {
+        match (self.passes, outcome.wrong.len()) {
+            (None, _) => "shown".into(),
+            (Some(_), 0) => "ok".into(),
+            (Some(_), wrong) => format!("{wrong} WRONG"),
+        }
+    }
 }
 
 const ROWS: &[Row] = &[
@@ -68,6 +73,18 @@ const ROWS: &[Row] = &[
         property: "stalled worker, deadline 3 s",
         passes: Some("fails by deadline + 1 s, names it and its last call"),
         run: trainings::stalls,
+    },
+    Row {
+        name: "stop",
+        property: "a rank that is stopped (SIGSTOP), deadline 3 s",
+        passes: Some("fails by deadline + 1 s, names one of its workers and its last call"),
+        run: trainings::stops,
+    },
+    Row {
+        name: "slow",
+        property: "a worker that is late by half the deadline",
+        passes: Some("no failure, the same bits"),
+        run: trainings::slow,
     },
     Row {
         name: "programs",
@@ -127,28 +144,24 @@ const ROWS: &[Row] = &[
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let seed = args.iter().position(|arg| arg == "--seed").and_then(|at| args.get(at + 1)?.parse().ok());
-    let seed = seed.unwrap_or_else(|| std::process::id().into());
-    println!("seed {seed}");
-    let long = args.iter().any(|arg| arg == "--long");
-    let chosen = |row: &&Row| {
-        let names: Vec<&String> =
-            args.iter().filter(|arg| ROWS.iter().any(|row| row.name == **arg)).collect();
-        names.is_empty() || names.iter().any(|name| **name == row.name)
+    let number = |flag: &str| -> Option<u64> {
+        let at = args.iter().position(|arg| arg == flag)?;
+        args.get(at + 1)?.parse().ok()
     };
+    let seed = number("--seed").unwrap_or_else(|| std::process::id().into());
+    let jobs = number("--jobs").unwrap_or(1).max(1) as usize;
+    let long = args.iter().any(|arg| arg == "--long");
+    println!("seed {seed}");
+    let named = |row: &&Row| args.iter().any(|arg| arg == row.name);
+    let any = ROWS.iter().any(|row| named(&row));
     let mut table = Vec::new();
     let (mut passed, mut failed) = (0, 0);
-    let rows: Vec<&Row> = ROWS.iter().filter(chosen).collect();
-    for row in &rows {
+    for row in ROWS.iter().filter(|row| !any || named(row)) {
         let start = Instant::now();
-        let Outcome { tried, worst, wrong } = (row.run)(&mut Budget { long, random: Random::new(seed) });
-        let verdict = match (row.passes, wrong.len()) {
-            (None, _) => "shown".into(),
-            (Some(_), 0) => "ok".into(),
-            (Some(_), wrong) => format!("{wrong} WRONG"),
-        };
+        let outcome = (row.run)(&mut Budget { row: row.name, long, seed, jobs });
+        let verdict = row.verdict(&outcome);
+        let Outcome { tried, worst, wrong } = outcome;
         println!("{}: {tried} tried, {verdict}; {worst}; {:.0} s", row.name, start.elapsed().as_secs_f64());
-        wrong.iter().take(3).for_each(|wrong| println!("   {wrong}"));
         failed += usize::from(!wrong.is_empty());
         passed += usize::from(row.passes.is_some() && wrong.is_empty());
         let passes = row.passes.unwrap_or_default();

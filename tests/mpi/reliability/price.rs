@@ -8,8 +8,9 @@ use axisgrad::optim::adamw;
 use axisgrad::prelude::*;
 use axisgrad::random::normal;
 
+use crate::Outcome;
+use crate::budget::Budget;
 use crate::processes::Scratch;
-use crate::{Budget, Outcome};
 
 /// Steps that are timed together.
 const STEPS: usize = 40;

@@ -22,6 +22,11 @@ impl Scratch {
         fs::create_dir_all(&path).expect("a directory");
         Self(path)
     }
+
+    /// The path of a file in it, as a flag's value.
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("a path of letters").to_owned()
+    }
 }
 
 impl Drop for Scratch {

@@ -10,6 +10,11 @@ impl Random {
         Self(seed)
     }
 
+    /// The choices of one of many parts, whatever the others choose.
+    pub fn part(&self, number: usize) -> Self {
+        Self(Self(self.0 ^ (number as u64) << 32).bits())
+    }
+
     /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

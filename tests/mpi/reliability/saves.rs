@@ -8,9 +8,10 @@ use axisgrad::prelude::*;
 use axisgrad::random::normal;
 use axisgrad::tree::Saved;
 
+use crate::Outcome;
+use crate::budget::Budget;
 use crate::processes::Scratch;
 use crate::random::Random;
-use crate::{Budget, Outcome};
 
 /// Leaves that vary over no axis, over one, and over two; and plain state.
 #[derive(Clone, Tree)]
@@ -88,62 +89,73 @@ fn load(mesh: &Mesh, args: &RunArgs) -> axisgrad::Result<Vec<Vec<u8>>> {
 }
 
 pub fn reshard(budget: &mut Budget) -> Outcome {
-    let mut wrong = Vec::new();
-    let tried = budget.times(16, 264);
-    for _ in 0..tried {
+    let tried = budget.each(budget.times(16, 264), |_, random| {
         let scratch = Scratch::new();
-        let (a, b) = (mesh(&mut budget.random), mesh(&mut budget.random));
-        let saved = save(&a, &scratch.0, budget.random.bits() as i64);
+        let (a, b) = (mesh(random), mesh(random));
+        let saved = save(&a, &scratch.0, random.bits() as i64);
         let loaded = load(&b, &args(&scratch.0, Some("auto")));
         match (saved, loaded) {
-            (Ok(saved), Ok(loaded)) if saved == loaded => {}
-            (saved, loaded) => wrong.push(format!(
-                "{a:?} to {b:?}: {:?}, {:?}",
-                saved.map(|_| "saved"),
-                loaded.map(|_| "but with other bits")
-            )),
+            (Ok(saved), Ok(loaded)) if saved == loaded => Ok(()),
+            (Ok(_), Ok(_)) => Err(format!("{a:?} to {b:?}: other bits")),
+            (saved, loaded) => Err(format!("{a:?} to {b:?}: {:?}, {:?}", saved.err(), loaded.err())),
         }
-    }
-    Outcome { tried, worst: "bit-exact".into(), wrong }
+    });
+    Outcome::of(tried, |_| "bit-exact".into())
 }
+
+/// The most memory that this process has had, in MiB, where the system says so.
+fn most_memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0) / 1024
+}
+
+/// What a damaged checkpoint may make a process take more, in MiB: a size that is read from it and not checked would
+/// take far more.
+const MEMORY: u64 = 256;
 
 pub fn damage(budget: &mut Budget) -> Outcome {
     let scratch = Scratch::new();
     let one = Mesh::builder().axes(["batch", "model"]).threads(1).build().expect("a mesh");
     let saved = save(&one, &scratch.0, 3).expect("saved");
     let whole = scratch.0.join("step-00000000");
-    let from_there = RunArgs { resume: Some(whole.display().to_string()), ..RunArgs::default() };
     let files: Vec<_> =
-        fs::read_dir(&whole).expect("files").map(|file| file.expect("a file").path()).collect();
-    let (mut wrong, mut detected) = (Vec::new(), 0);
-    let tried = budget.times(500, 20_000);
-    for _ in 0..tried {
-        let random = &mut budget.random;
-        let file = &files[random.below(files.len())];
-        let good = fs::read(file).expect("a file");
-        let mut bytes = good.clone();
-        let at = random.below(bytes.len());
-        let cut = random.below(4) == 0;
-        if cut {
-            bytes.truncate(at)
-        } else {
-            bytes[at] ^= 1 << random.below(8)
+        fs::read_dir(&whole).expect("files").map(|file| file.expect("a file").file_name()).collect();
+    let before = most_memory();
+    let mut tried = budget.each(budget.times(500, 20_000), |_, random| {
+        let copy = Scratch::new();
+        for file in &files {
+            fs::copy(whole.join(file), copy.0.join(file)).expect("copied");
         }
-        fs::write(file, bytes).expect("written");
+        let file = copy.0.join(&files[random.below(files.len())]);
+        let what = damaged(&file, random);
+        let from_there = RunArgs { resume: Some(copy.0.display().to_string()), ..RunArgs::default() };
         match load(&one, &from_there) {
-            Err(error) if error.to_string().contains("is damaged") => detected += 1,
-            Ok(loaded) if loaded == saved => {}
-            other => wrong.push(format!(
-                "{} at {at}, cut {cut}: {:?}",
-                file.display(),
-                other.map(|_| "other bits")
-            )),
+            Err(error) if error.to_string().contains("is damaged") => Ok(true),
+            Ok(loaded) if loaded == saved => Ok(false),
+            other => Err(format!("{} {what}: {:?}", file.display(), other.map(|_| "other bits"))),
         }
-        fs::write(file, good).expect("written");
+    });
+    let more = most_memory() - before;
+    if more > MEMORY {
+        tried.wrong.push(format!("it took {more} MiB more"));
     }
-    Outcome {
-        tried,
-        worst: format!("{detected} detected, {} irrelevant", tried - detected - wrong.len()),
-        wrong,
+    Outcome::of(tried, |seen| {
+        let detected = seen.iter().filter(|detected| **detected).count();
+        format!("{detected} detected, {} irrelevant; at most {more} MiB more in use", seen.len() - detected)
+    })
+}
+
+/// Flips a bit of a file, or cuts it short; says which.
+fn damaged(file: &Path, random: &mut Random) -> String {
+    let mut bytes = fs::read(file).expect("a file");
+    let at = random.below(bytes.len());
+    let cut = random.below(4) == 0;
+    if cut {
+        bytes.truncate(at)
+    } else {
+        bytes[at] ^= 1 << random.below(8)
     }
+    fs::write(file, bytes).expect("written");
+    if cut { format!("cut at {at}") } else { format!("with another bit at {at}") }
 }

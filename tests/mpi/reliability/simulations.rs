@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use axisgrad_collectives::transport::simulation::Simulation;
 use axisgrad_collectives::{Error, ErrorKind, Mesh, Worker};
 
+use crate::Outcome;
+use crate::budget::{Budget, Much};
 use crate::collectives::{make, program};
 use crate::random::Random;
-use crate::{Budget, Outcome};
 
 /// The run of a seed: what it ends with, its trace, and what should have come of it.
 fn run(seed: u64) -> (Result<(), Error>, u64, bool) {
@@ -26,36 +27,34 @@ fn run(seed: u64) -> (Result<(), Error>, u64, bool) {
 }
 
 pub fn seeds(budget: &mut Budget) -> Outcome {
-    let (mut wrong, mut tried, mut failed, mut slowest) = (Vec::new(), 0, 0, 0f64);
-    let start = Instant::now();
     // The quick run counts seeds, the long one time.
-    let more = |tried: usize, long: bool| {
-        if long { start.elapsed() < Duration::from_secs(20 * 60) } else { tried < 2000 }
-    };
-    while more(tried, budget.long) {
-        let seed = budget.random.bits();
+    let much = if budget.long { Much::For(Duration::from_secs(20 * 60)) } else { Much::Times(2000) };
+    let tried = budget.each(much, |number, random| {
+        let seed = random.bits();
         let began = Instant::now();
         let (result, trace, crashes) = run(seed);
-        slowest = slowest.max(began.elapsed().as_secs_f64());
-        tried += 1;
-        match &result {
-            Err(error) if crashes && matches!(error.kind(), ErrorKind::Peer | ErrorKind::Timeout) => {
-                failed += 1
-            }
-            Err(error) => wrong.push(format!("seed {seed}: {error}")),
-            Ok(()) => {}
+        let took = began.elapsed().as_secs_f64();
+        let failed = result.is_err();
+        if let Err(error) = &result
+            && !(crashes && matches!(error.kind(), ErrorKind::Peer | ErrorKind::Timeout))
+        {
+            return Err(format!("seed {seed}: {error}"));
         }
         // Every tenth is run again: it must be the same run.
-        if tried % 10 == 0 {
+        if number.is_multiple_of(10) {
             let (again, trace_again, _) = run(seed);
             let text = |result: Result<(), Error>| result.map_err(|error| error.to_string());
             if (text(again), trace_again) != (text(result), trace) {
-                wrong.push(format!("seed {seed} is not the same run again"));
+                return Err(format!("seed {seed} is not the same run again"));
             }
         }
-    }
-    let worst = format!(
-        "{failed} ended by a crash, all others right; {slowest:.2} s at most for one; every tenth replayed alike"
-    );
-    Outcome { tried, worst, wrong }
+        Ok((failed, took))
+    });
+    Outcome::of(tried, |seen| {
+        let failed = seen.iter().filter(|(failed, _)| *failed).count();
+        let slowest = seen.iter().map(|(_, took)| *took).fold(0.0, f64::max);
+        format!(
+            "{failed} ended by a crash, all others right; {slowest:.2} s at most for one; every tenth replayed alike"
+        )
+    })
 }
