@@ -5,14 +5,18 @@
 //!     scripts/mpirun -n 2 --example char_lm -- --threads 2
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Instant;
 
-use axisgrad::data::{Batches, Vocabulary, windows};
+use axisgrad::data::{Batches, Epochs, Vocabulary, windows};
+use axisgrad::io::checkpoint::{RunArgs, exit_code};
 use axisgrad::nn::{Embedding, LayerNorm, Linear, TransformerBlock};
-use axisgrad::optim::{adamw, warmup_cosine};
+use axisgrad::optim::{AdamWState, adamw, warmup_cosine};
 use axisgrad::prelude::*;
 use axisgrad::random::categorical;
 use axisgrad::report::{self, Progress};
+use axisgrad::tree::Saved;
+use axisgrad::{Error, ErrorKind};
 use axisgrad_examples::{ALICE, summary};
 use clap::Parser;
 use serde_json::{Value, json};
@@ -59,6 +63,8 @@ struct Args {
     /// How daring to be in that: 0 always takes the likeliest character
     #[arg(long, default_value_t = 0.7)]
     temperature: f64,
+    #[command(flatten)]
+    run: RunArgs,
     #[command(flatten)]
     mesh: MeshArgs,
 }
@@ -113,6 +119,27 @@ impl CharLm {
     }
 }
 
+/// All that changes in a step, and the key that the steps draw from: what a checkpoint holds.
+#[derive(Clone, Tree)]
+struct State {
+    model: CharLm,
+    optimizer: AdamWState<CharLm>,
+    batches: Epochs<(Tensor, Tensor)>,
+    dropout: Saved<Key>,
+}
+
+impl State {
+    fn init(args: &Args, numbers: &[i32], characters: usize, key: Key) -> Self {
+        let model = CharLm::init(key.fold_in(0), args, characters);
+        let schedule = warmup_cosine(args.lr, args.steps / 10, args.steps, args.lr / 10.0);
+        let optimizer = adamw(schedule).weight_decay(args.weight_decay).init(&model);
+        let rows = windows(numbers, args.context, args.context.div_ceil(2));
+        let batches = Batches::of(&rows, args.batch_size).shuffled(key.fold_in(1));
+        let epochs = args.steps.div_ceil(batches.len());
+        Self { model, optimizer, batches: batches.epochs(epochs), dropout: Saved(key.fold_in(2)) }
+    }
+}
+
 /// The loss of one example: a window of text, and what comes after each of its places.
 fn loss(model: &CharLm, text: &Tensor, next: &Tensor, key: &Key) -> Tensor {
     cross_entropy(&model.logits(text, Some(*key)), next).mean(())
@@ -123,18 +150,19 @@ fn mean_loss(model: &CharLm, text: &Tensor, next: &Tensor, key: &Key) -> Tensor 
     pmean(&loss(model, text, next, key), "batch")
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    exit_code(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> Result<()> {
     report::log_to_stderr();
     let started = Instant::now();
     let text = match &args.data {
-        Some(file) => std::fs::read_to_string(file).unwrap_or_else(|error| {
-            eprintln!("char_lm: {}: {error}", file.display());
-            std::process::exit(1)
-        }),
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|error| Error::new(ErrorKind::Io, format!("{}: {error}", file.display())))?,
         None => ALICE.to_owned(),
     };
-    let summary = args.mesh.mesh(["batch"])?.run(|w| train(w, &args, &text, started))?;
+    let summary = args.mesh.mesh(["batch"])?.run(|w| train(w, args, &text, started))?;
     if let Some(summary) = summary {
         println!("{summary}");
     }
@@ -146,31 +174,32 @@ fn train(w: &Worker, args: &Args, text: &str, started: Instant) -> Result<Option
     let vocabulary = Vocabulary::of(text);
     let numbers = vocabulary.encode(text).expect("its own characters");
     let key = w.key(args.seed);
-    let mut model = CharLm::init(key.fold_in(0), args, vocabulary.len());
-    let schedule = warmup_cosine(args.lr, args.steps / 10, args.steps, args.lr / 10.0);
-    let mut optimizer = adamw(schedule).weight_decay(args.weight_decay).init(&model);
-    let rows = windows(&numbers, args.context, args.context.div_ceil(2));
-    let batches = Batches::of(&rows, args.batch_size).shuffled(key.fold_in(1));
-    let mut progress = Progress::new("char_lm", args.steps, w.is_root());
+    let (mut run, mut state) = args.run.open(w, State::init(args, &numbers, vocabulary.len(), key))?;
+    let left = args.steps.saturating_sub(run.steps() as usize);
+    let mut progress = Progress::new("char_lm", left, w.is_root());
     let (training, mut characters, mut train_loss) = (Instant::now(), 0, f64::NAN);
-    let epochs = args.steps.div_ceil(batches.len());
-    for (step, (text, next)) in batches.epochs(epochs).take(args.steps).enumerate() {
-        let _step = report::step(step);
+    for step in run.steps()..args.steps as u64 {
+        let Some((text, next)) = state.batches.next() else { break };
+        let _step = report::step(step as usize);
         characters += text.len();
         let (text, next) = (w.unstack(&text, "batch"), w.unstack(&next, "batch"));
-        let dropped = key.fold_in(2).fold_in(step as u32);
-        let (loss, gradient) =
-            value_and_grad(mean_loss).reduce_axes(["batch"]).at((&model, &text, &next, &dropped));
-        optimizer.update(&mut model, &gradient);
-        train_loss = f64::from(loss.item::<f32>());
+        let dropped = state.dropout.fold_in(step as u32);
+        let gradient = value_and_grad(mean_loss).reduce_axes(["batch"]);
+        if let Some((loss, gradient)) = run.finite(&gradient, (&state.model, &text, &next, &dropped))? {
+            state.optimizer.update(&mut state.model, &gradient);
+            train_loss = f64::from(loss.item::<f32>());
+        }
         let rate = characters as f64 / training.elapsed().as_secs_f64();
         progress.step(|| format!("loss {train_loss:.4}  {rate:.0} tokens/s"));
+        run.step(&state)?;
     }
     progress.finish();
+    run.finish(&state)?;
     let rate = characters as f64 / training.elapsed().as_secs_f64();
+    let model = &state.model;
     if w.is_root() && args.sample > 0 {
         let written = model.write(&numbers[..1], args.sample, args.temperature, key.fold_in(3));
         eprintln!("{}", vocabulary.decode(&written));
     }
-    Ok(summary(w, "char_lm", (args.steps, train_loss), &model, started, json!({ "tokens_per_second": rate })))
+    Ok(summary(w, "char_lm", (args.steps, train_loss), model, started, json!({ "tokens_per_second": rate })))
 }

@@ -4,13 +4,16 @@
 //!     cargo run --release --example cnn
 //!     scripts/mpirun -n 2 --example cnn -- --threads 2
 
+use std::process::ExitCode;
 use std::time::Instant;
 
-use axisgrad::data::Batches;
+use axisgrad::data::{Batches, Epochs};
+use axisgrad::io::checkpoint::{RunArgs, exit_code};
 use axisgrad::nn::{Conv2d, Linear};
-use axisgrad::optim::adamw;
+use axisgrad::optim::{AdamWState, adamw};
 use axisgrad::prelude::*;
 use axisgrad::report::{self, Progress};
+use axisgrad::{Error, ErrorKind};
 use axisgrad_examples::digits::{self, CLASSES, Digits, SIDE};
 use axisgrad_examples::summary;
 use clap::Parser;
@@ -41,6 +44,8 @@ struct Args {
     #[arg(long, default_value_t = 0)]
     seed: i64,
     #[command(flatten)]
+    run: RunArgs,
+    #[command(flatten)]
     mesh: MeshArgs,
 }
 
@@ -70,6 +75,24 @@ impl Cnn {
         let x = self.convolutions.iter().fold(x.clone(), |x, layer| layer.apply(&x).relu());
         let x = x.max_pool(&[2, 2], &[2, 2], &[]).flatten();
         self.out.apply(&self.hidden.apply(&x).relu())
+    }
+}
+
+/// All that changes in a step, and so all that a checkpoint holds.
+#[derive(Clone, Tree)]
+struct State {
+    model: Cnn,
+    optimizer: AdamWState<Cnn>,
+    batches: Epochs<(Tensor, Tensor)>,
+}
+
+impl State {
+    fn init(args: &Args, key: Key) -> Self {
+        let model = Cnn::init(key, args);
+        let optimizer = adamw(args.lr).init(&model);
+        let batches =
+            Batches::of(&tensors(digits::train(), args.size), args.batch_size).shuffled(key.fold_in(1));
+        Self { model, optimizer, batches: batches.epochs(args.epochs) }
     }
 }
 
@@ -115,15 +138,17 @@ fn enlarged(image: &[f32], size: usize) -> Vec<f32> {
     (0..size * size).map(|i| between(i / size, i % size)).collect()
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    exit_code(run(&Args::parse()))
+}
+
+fn run(args: &Args) -> Result<()> {
     if args.size < SIDE {
-        eprintln!("cnn: --size is {SIDE} or more");
-        std::process::exit(2);
+        return Err(Error::new(ErrorKind::Config, format!("--size is {SIDE} or more")));
     }
     report::log_to_stderr();
     let started = Instant::now();
-    let summary = args.mesh.mesh(["batch"])?.run(|w| train(w, &args, started))?;
+    let summary = args.mesh.mesh(["batch"])?.run(|w| train(w, args, started))?;
     if let Some(summary) = summary {
         println!("{summary}");
     }
@@ -132,23 +157,24 @@ fn main() -> Result<()> {
 
 /// Trains, and sums up on the first worker.
 fn train(w: &Worker, args: &Args, started: Instant) -> Result<Option<Value>> {
-    let mut model = Cnn::init(w.key(args.seed), args);
-    let mut optimizer = adamw(args.lr).init(&model);
-    let examples = tensors(digits::train(), args.size);
-    let batches = Batches::of(&examples, args.batch_size).shuffled(w.key(args.seed).fold_in(1));
-    let steps = args.epochs * batches.len();
-    let mut progress = Progress::new("cnn", steps, w.is_root());
+    let (mut run, mut state) = args.run.open(w, State::init(args, w.key(args.seed)))?;
+    let mut progress = Progress::new("cnn", state.batches.len(), w.is_root());
     let mut train_loss = f64::NAN;
-    for (step, (x, label)) in batches.epochs(args.epochs).enumerate() {
-        let _step = report::step(step);
+    while let Some((x, label)) = state.batches.next() {
+        let _step = report::step(run.steps() as usize);
         let (x, label) = (w.unstack(&x, "batch"), w.unstack(&label, "batch"));
-        let (loss, gradient) = value_and_grad(mean_loss).reduce_axes(["batch"]).at((&model, &x, &label));
-        optimizer.update(&mut model, &gradient);
-        train_loss = f64::from(loss.item::<f32>());
+        let step = value_and_grad(mean_loss).reduce_axes(["batch"]);
+        if let Some((loss, gradient)) = run.finite(&step, (&state.model, &x, &label))? {
+            state.optimizer.update(&mut state.model, &gradient);
+            train_loss = f64::from(loss.item::<f32>());
+        }
         progress.step(|| format!("loss {train_loss:.4}"));
+        run.step(&state)?;
     }
     progress.finish();
-    let test_accuracy = accuracy(w, &model, &tensors(digits::test(), args.size), args.batch_size);
+    let steps = run.steps() as usize;
+    run.finish(&state)?;
+    let test_accuracy = accuracy(w, &state.model, &tensors(digits::test(), args.size), args.batch_size);
     let more = json!({ "test_accuracy": test_accuracy });
-    Ok(summary(w, "cnn", (steps, train_loss), &model, started, more))
+    Ok(summary(w, "cnn", (steps, train_loss), &state.model, started, more))
 }

@@ -254,6 +254,12 @@ impl Seat {
         calls.iter().for_each(|call| self.wait(&**call));
     }
 
+    /// Forgets what is under way, at the end of a run that has failed: a call keeps its member alive, and so this.
+    pub(crate) fn leave(&self) {
+        let left = self.under_way.lock().map(|mut calls| mem::take(&mut *calls));
+        drop(left);
+    }
+
     /// Why waiting on makes no sense, if it does not.
     fn hopeless(&self, call: &dyn Advance, left: Duration) -> Option<Error> {
         if let Err(error) = self.roster.listen() {

@@ -200,6 +200,7 @@ where
             None
         }
     };
+    worker.seat.leave();
     process.roster.finish(index, worker.calls());
     if let Some(link) = process.link() {
         link.leave();

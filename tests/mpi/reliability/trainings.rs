@@ -155,6 +155,9 @@ fn judge_kill(end: &End, killed: SystemTime, victim: usize, process: u32) -> Res
     none_of(&wrong, || format!("after {took:.2} s, left {:?}, {}: {}", end.left, end.status, end.text))
 }
 
+/// Seconds after which a run with a fault is to be down, nearly always.
+const SOON: f64 = 0.5;
+
 pub fn faults(budget: &mut Budget) -> Outcome {
     let mut tried = budget.each(budget.times(20, 200), |number, random| {
         let (ranks, threads) = if number.is_multiple_of(2) {
@@ -182,12 +185,19 @@ pub fn faults(budget: &mut Budget) -> Outcome {
             (!named || !end.text.contains(says), "the cause is not named"),
         ];
         none_of(&wrong, || format!("{fault} on worker {on} of {ranks} ranks x {threads}: {}", end.text))?;
-        Ok(end.fault.map_or(f64::INFINITY, |fault| seconds(fault, end.at)))
+        let took = end.fault.map_or(f64::INFINITY, |fault| seconds(fault, end.at));
+        if took > SOON {
+            println!(
+                "   {took:.2} s after {fault} on worker {on} of {ranks} ranks x {threads}: {}",
+                end.text
+            );
+        }
+        Ok(took)
     });
     tried.seen.sort_by(f64::total_cmp);
     let at = |part: usize| tried.seen.get((tried.seen.len() * part).div_ceil(100).max(1) - 1).copied();
     let [median, p99, worst] = [50, 99, 100].map(|part| at(part).unwrap_or(f64::INFINITY));
-    if p99 > 0.5 {
+    if p99 > SOON {
         tried.wrong.push(format!("p99 is {p99:.2} s"));
     }
     Outcome::of(tried, |_| {
