@@ -38,10 +38,11 @@ pub struct DotDims {
 pub fn dot(lhs: &Array, rhs: &Array, dims: &DotDims) -> Array {
     let (lhs, rhs, result) = Operand::pair(lhs, rhs, dims);
     let (l, r) = if rhs.rows() == 1 { (&rhs, &lhs) } else { (&lhs, &rhs) };
+    let pool = threads::pool_of([&lhs.array, &rhs.array]);
     let product = match lhs.array.dtype() {
         dtype if (lhs.rows(), rhs.rows()) == (1, 1) => dispatch!(dtype in [numeric], T => inner::<T>(l, r)),
-        DType::F32 => outer::<f32>(l, r, multiply),
-        DType::F64 => outer::<f64>(l, r, multiply),
+        DType::F32 => outer::<f32>(l, r, |to, row_stride, l, r| multiply(to, row_stride, l, r, pool)),
+        DType::F64 => outer::<f64>(l, r, |to, row_stride, l, r| multiply(to, row_stride, l, r, pool)),
         dtype => dispatch!(dtype in [numeric], T => {
             outer::<T>(l, r, |to, row_stride, l, r| matmul(to, row_stride, l, r, false))
         }),
@@ -51,14 +52,14 @@ pub fn dot(lhs: &Array, rhs: &Array, dims: &DotDims) -> Array {
 
 /// The product of real matrices: in tiles of registers, or by `gemm` where most of a tile would be empty; the bits
 /// are the same.
-fn multiply<T: Real>(to: &mut [T], row_stride: usize, lhs: Matrix<T>, rhs: Matrix<T>) {
+fn multiply<T: Real>(to: &mut [T], row_stride: usize, lhs: Matrix<T>, rhs: Matrix<T>, pool: &Pool) {
     let pieces: Vec<_> = gemm::pieces(lhs.columns).collect();
     if lhs.rows.min(rhs.columns) < NARROW || !tree_product::is_exact(&pieces) {
         return matmul(to, row_stride, lhs, rhs, false);
     }
     let steps = tree_product::one_by_one(pieces);
     let place = Place { at: 0, row_stride, column_stride: 1 };
-    tree_product::write(lhs, rhs.transposed(), &mut [(&steps, to)], place);
+    tree_product::write(lhs, rhs.transposed(), &mut [(&steps, to)], place, pool);
 }
 
 /// An operand with its dims in the order: batch, free, contracted.

@@ -89,10 +89,14 @@ fn contract(
         let pool = threads::pool_of([&lhs.array, &rhs.array]);
         match lhs.array.dtype() {
             DType::F32 if tree_product::is_exact(&columns) => {
-                outer::<f32>(&lhs, &rhs, &plans, tree_product::write)
+                outer::<f32>(&lhs, &rhs, &plans, |l, r, results, place| {
+                    tree_product::write(l, r, results, place, pool)
+                })
             }
             DType::F64 if tree_product::is_exact(&columns) => {
-                outer::<f64>(&lhs, &rhs, &plans, tree_product::write)
+                outer::<f64>(&lhs, &rhs, &plans, |l, r, results, place| {
+                    tree_product::write(l, r, results, place, pool)
+                })
             }
             dtype => dispatch!(dtype in [numeric], T => {
                 outer::<T>(&lhs, &rhs, &plans, |l, r, results, place| by_gemm(l, r, results, place, pool))

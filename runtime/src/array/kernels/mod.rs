@@ -23,6 +23,7 @@ mod pool;
 mod reduce;
 mod rows;
 mod softmax;
+mod tile;
 mod tree_product;
 pub(crate) mod vectors;
 

@@ -4,52 +4,77 @@
 use super::gemm::Matrix;
 use crate::dtype::Real;
 
-/// Columns that are packed at a time where rows become columns: they stay in the first-level cache.
+/// Columns that are packed at a time: where rows become columns, as many as stay in the first-level cache; where they
+/// are side by side already, as many as the processor can read ahead in.
 const TURN: usize = 64;
+const COPY: usize = 8;
 
-/// `N` rows from `row` on, side by side for each column; of rows beyond the last, whatever was there.
+/// All rows in panels of `N` rows, side by side for each column; of rows beyond the last, whatever was there.
 #[inline(always)]
-pub(super) fn pack<T: Real, const N: usize>(matrix: Matrix<T>, row: usize, packed: &mut [[T; N]]) {
-    let rows = N.min(matrix.rows - row);
-    if matrix.row_stride == 1 {
-        for (column, packed) in packed.iter_mut().enumerate() {
-            let from = &matrix.data[matrix.index(row, column)..][..rows];
-            // A copy of constant length is a few instructions.
-            if rows == N { packed.copy_from_slice(from) } else { packed[..rows].copy_from_slice(from) }
-        }
-        return;
-    }
-    for (chunk, packed) in packed.chunks_mut(TURN).enumerate() {
-        let mut i = 0;
-        while i < rows {
-            i += turn(matrix, row + i, chunk * TURN, rows - i, packed, i);
+pub(super) fn pack<T: Real, const N: usize>(matrix: Matrix<T>, panels: &mut [[T; N]]) {
+    let some = if matrix.row_stride == 1 { COPY } else { TURN };
+    for from in (0..matrix.columns).step_by(some) {
+        let columns = from..matrix.columns.min(from + some);
+        for (panel, row) in panels.chunks_exact_mut(matrix.columns).zip((0..matrix.rows).step_by(N)) {
+            let packed = &mut panel[columns.clone()];
+            let rows = N.min(matrix.rows - row);
+            match matrix.row_stride {
+                1 => copy(matrix.some_rows(row, rows), from, packed),
+                _ => turn(matrix.some_rows(row, rows), from, packed),
+            }
         }
     }
 }
 
-/// Brings up to eight rows from `row` on to places `to` on of each column, and returns how many.
+/// At most `N` rows that are side by side already.
 #[inline(always)]
-fn turn<T: Real, const N: usize>(
+fn copy<T: Real, const N: usize>(matrix: Matrix<T>, column: usize, packed: &mut [[T; N]]) {
+    for (column, packed) in (column..).zip(packed) {
+        let from = &matrix.data[matrix.index(0, column)..][..matrix.rows];
+        // A copy of constant length is a few instructions.
+        if matrix.rows == N {
+            packed.copy_from_slice(from)
+        } else {
+            packed[..from.len()].copy_from_slice(from)
+        }
+    }
+}
+
+/// At most `N` rows, brought side by side.
+#[inline(always)]
+fn turn<T: Real, const N: usize>(matrix: Matrix<T>, column: usize, packed: &mut [[T; N]]) {
+    let mut row = 0;
+    while row < matrix.rows {
+        row += turn_some(matrix, row, column, packed);
+    }
+}
+
+/// Brings eight rows or one, from `row` on, to their places of each column, and returns how many.
+#[inline(always)]
+fn turn_some<T: Real, const N: usize>(
     matrix: Matrix<T>,
     row: usize,
     column: usize,
-    rows: usize,
     packed: &mut [[T; N]],
-    to: usize,
 ) -> usize {
     let start = matrix.index(row, column);
     let in_order = matrix.column_stride == 1 && matrix.row_stride >= 0;
-    let eights = if rows < 8 || size_of::<T>() != 4 || !in_order { 0 } else { packed.len() / 8 };
+    let eights = if matrix.rows - row < 8 || size_of::<T>() != 4 || !in_order { 0 } else { packed.len() / 8 };
     #[cfg(target_arch = "x86_64")]
     if eights > 0 {
         for (i, packed) in packed.chunks_exact_mut(8).enumerate() {
             let last = &matrix.data[matrix.index(row + 7, column + i * 8)..][..8];
             let (first, row_stride) = (&matrix.data[start + i * 8..], matrix.row_stride);
-            assert!(first.len() >= last.len() && to + 8 <= N);
+            assert!(first.len() >= last.len() && row + 8 <= N);
             // SAFETY: the first and the last of the eight rows have eight elements in `data`, so the others have; eight
-            // columns are packed, with eight places from `to` on in each; the callers have AVX2.
+            // columns are packed, with eight places from `row` on in each; the callers have AVX2.
             unsafe {
-                turn_eight(first.as_ptr().cast(), row_stride as usize, packed[0][to..].as_mut_ptr().cast(), N)
+                turn_eight(
+                    first.as_ptr().cast(),
+                    row_stride as usize,
+                    packed[0][row..].as_mut_ptr().cast(),
+                    N,
+                )
             };
         }
     }
@@ -57,7 +82,7 @@ fn turn<T: Real, const N: usize>(
     for i in 0..taken {
         for (column, packed) in packed.iter_mut().enumerate().skip(eights * 8) {
             let at = start as isize + i as isize * matrix.row_stride + column as isize * matrix.column_stride;
-            packed[to + i] = matrix.data[at as usize];
+            packed[row + i] = matrix.data[at as usize];
         }
     }
     taken
@@ -101,14 +126,14 @@ mod tests {
     use super::super::vectors::{Loop, every};
     use super::*;
 
-    struct Pack<'a, T>(Matrix<'a, T>, usize);
+    struct Pack<'a, T>(Matrix<'a, T>);
 
     impl<T: Real> Loop for Pack<'_, T> {
         type Result = Vec<[T; 12]>;
         #[inline(always)]
         fn run(self) -> Self::Result {
-            let mut packed = vec![[T::ONE; 12]; self.0.columns];
-            pack(self.0, self.1, &mut packed);
+            let mut packed = vec![[T::ONE; 12]; self.0.rows.div_ceil(12) * self.0.columns];
+            pack(self.0, &mut packed);
             packed
         }
     }
@@ -132,12 +157,12 @@ mod tests {
         ] {
             // All widths are meant for machines with AVX2.
             let widths = every::<Pack<T>>().len() - 1;
-            for from in [0, 7, matrix.rows - 5] {
-                for run in every().into_iter().take(widths) {
-                    for (column, packed) in run(Pack(matrix, from)).iter().enumerate() {
-                        for i in 0..12.min(matrix.rows - from) {
-                            assert!(packed[i] == data[matrix.index(from + i, column)]);
-                        }
+            for run in every().into_iter().take(widths) {
+                let panels = run(Pack(matrix));
+                for row in 0..matrix.rows {
+                    for column in 0..matrix.columns {
+                        let packed = panels[row / 12 * matrix.columns + column][row % 12];
+                        assert!(packed == data[matrix.index(row, column)]);
                     }
                 }
             }

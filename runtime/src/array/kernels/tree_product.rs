@@ -8,15 +8,20 @@
 
 use std::ops::Range;
 
+use axisgrad_collectives::{Buffer, Pool};
+
 use super::gemm::{DEPTH, Matrix};
 use super::pack::pack;
+use super::tile::{self, Rows};
 use super::vectors::{Vectors, vectors};
-use crate::dtype::Real;
+use crate::dtype::{Real, Scalar};
 
 /// Bytes of the right operand that are packed at a time.
 const RIGHT: usize = 1 << 19;
 /// Bytes of the left operand that meet all of these before the next do.
 const LEFT: usize = 1 << 17;
+/// Bytes of the left operand that are packed at a time.
+const PACKED: usize = 1 << 22;
 
 /// A step in the evaluation of a node, on a stack of tiles.
 #[derive(Clone, Debug)]
@@ -49,7 +54,7 @@ pub(super) fn is_exact(blocks: &[Range<usize>]) -> bool {
     vectors().is_some() && blocks.iter().all(|columns| (3..=DEPTH).contains(&columns.len()))
 }
 
-/// For each result the value of its steps, of `lhs × rhsᵀ`.
+/// For each result the value of its steps, of `lhs × rhsᵀ`; `pool` has memory for copies.
 ///
 /// # Panics
 /// If the machine is not one for which [`is_exact`], or something lies outside the slices.
@@ -58,6 +63,7 @@ pub(super) fn write<T: Real>(
     rhs: Matrix<T>,
     results: &mut [(&[Step], &mut [T])],
     place: Place,
+    pool: &Pool,
 ) {
     if results.is_empty() {
         return;
@@ -67,9 +73,9 @@ pub(super) fn write<T: Real>(
     let time =
         |lhs: Matrix<T>, rhs: Matrix<T>, place| vectors.time(lhs.rows, rhs.rows * size_of::<T>(), place);
     if time(rhs, lhs, turned) < time(lhs, rhs, place) {
-        with(vectors, rhs, lhs, results, turned);
+        with(vectors, rhs, lhs, results, turned, pool);
     } else {
-        with(vectors, lhs, rhs, results, place);
+        with(vectors, lhs, rhs, results, place, pool);
     }
 }
 
@@ -91,22 +97,23 @@ fn with<T: Real>(
     rhs: Matrix<T>,
     results: &mut [(&[Step], &mut [T])],
     place: Place,
+    pool: &Pool,
 ) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the processor has the features of its vectors.
     unsafe {
         match (vectors, size_of::<T>(), rhs.rows * size_of::<T>()) {
-            (Vectors::Bytes32, 4, ..=32) => with_32_bytes::<T, 8>(lhs, rhs, results, place),
-            (Vectors::Bytes32, 4, _) => with_32_bytes::<T, 16>(lhs, rhs, results, place),
-            (Vectors::Bytes32, ..) => with_32_bytes::<T, 8>(lhs, rhs, results, place),
-            (Vectors::Bytes64, 4, ..=64) => with_64_bytes::<T, 16>(lhs, rhs, results, place),
-            (Vectors::Bytes64, 4, _) => with_64_bytes::<T, 32>(lhs, rhs, results, place),
-            (Vectors::Bytes64, ..) => with_64_bytes::<T, 16>(lhs, rhs, results, place),
+            (Vectors::Bytes32, 4, ..=32) => with_32_bytes::<T, 8>(lhs, rhs, results, place, pool),
+            (Vectors::Bytes32, 4, _) => with_32_bytes::<T, 16>(lhs, rhs, results, place, pool),
+            (Vectors::Bytes32, ..) => with_32_bytes::<T, 8>(lhs, rhs, results, place, pool),
+            (Vectors::Bytes64, 4, ..=64) => with_64_bytes::<T, 16>(lhs, rhs, results, place, pool),
+            (Vectors::Bytes64, 4, _) => with_64_bytes::<T, 32>(lhs, rhs, results, place, pool),
+            (Vectors::Bytes64, ..) => with_64_bytes::<T, 16>(lhs, rhs, results, place, pool),
         }
     }
 }
 
-/// Tiles of 6 rows of at most two vectors: their sums fill 12 of 16 registers.
+/// Tiles of 6 rows of at most two vectors.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn with_32_bytes<T: Real, const C: usize>(
@@ -114,11 +121,12 @@ fn with_32_bytes<T: Real, const C: usize>(
     rhs: Matrix<T>,
     results: &mut [(&[Step], &mut [T])],
     place: Place,
+    pool: &Pool,
 ) {
-    tiles::<T, 6, C>(lhs, rhs, results, place)
+    tiles::<T, { tile::ROWS_32 }, C>(lhs, rhs, results, place, pool)
 }
 
-/// Tiles of 12 rows of at most two vectors: their sums fill 24 of 32 registers.
+/// Tiles of 12 rows of at most two vectors.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,avx512f,avx512vl")]
 fn with_64_bytes<T: Real, const C: usize>(
@@ -126,43 +134,92 @@ fn with_64_bytes<T: Real, const C: usize>(
     rhs: Matrix<T>,
     results: &mut [(&[Step], &mut [T])],
     place: Place,
+    pool: &Pool,
 ) {
-    tiles::<T, 12, C>(lhs, rhs, results, place)
+    tiles::<T, { tile::ROWS_64 }, C>(lhs, rhs, results, place, pool)
+}
+
+/// How many times `bytes` go into `room`, but once at least.
+fn times(bytes: usize, room: usize) -> usize {
+    (room / bytes).max(1)
 }
 
 /// The right operand is packed in panels of `C` columns of the result, as many at a time as stay in the second-level
-/// cache; a few panels of the left one, which stay in the first-level cache, meet each of them before the next do.
+/// cache; a few tiles of rows of the left one, which stay in the first-level cache, meet each of them before the next
+/// do.
 #[inline(always)]
 fn tiles<T: Real, const R: usize, const C: usize>(
     lhs: Matrix<T>,
     rhs: Matrix<T>,
     results: &mut [(&[Step], &mut [T])],
     place: Place,
+    pool: &Pool,
 ) {
-    let depth = rhs.columns;
-    let together = (RIGHT / (C * depth * size_of::<T>())).max(1) * C;
-    let few = (LEFT / (R * depth * size_of::<T>())).max(1) * R;
-    let mut right = vec![[T::ZERO; C]; rhs.rows.min(together).div_ceil(C) * depth];
-    let (mut left, mut stack) = (Vec::new(), Vec::new());
-    for column in (0..rhs.rows).step_by(together) {
-        let rhs = rhs.some_rows(column, together.min(rhs.rows - column));
-        right
-            .chunks_exact_mut(depth)
-            .zip((0..rhs.rows).step_by(C))
-            .for_each(|(to, from)| pack(rhs, from, to));
-        for row in (0..lhs.rows).step_by(few) {
-            let lhs = lhs.some_rows(row, few.min(lhs.rows - row));
-            let at = place.at + row * place.row_stride + column * place.column_stride;
-            let tiles = Tiles { lhs, columns: rhs.rows, right: &right, place: Place { at, ..place } };
-            tiles.write::<R>(results, &mut left, &mut stack);
+    let row = rhs.columns * size_of::<T>();
+    let (together, few) = (times(C * row, RIGHT) * C, times(R * row, LEFT) * R);
+    let mut right = pool.alloc::<T>(rhs.rows.min(together).next_multiple_of(C) * rhs.columns);
+    let (right, _) = right.as_mut_slice::<T>().as_chunks_mut::<C>();
+    let mut stack = Vec::new();
+    for (start, lhs) in parts(lhs, times(R * row, PACKED) * R) {
+        let left = Left::<T, R>::new(lhs, rhs.rows > C, pool);
+        for (column, rhs) in parts(rhs, together) {
+            pack(rhs, right);
+            let at = place.at + start * place.row_stride + column * place.column_stride;
+            let tiles = Tiles { columns: rhs.rows, depth: rhs.columns, right, place: Place { at, ..place } };
+            for row in (0..lhs.rows).step_by(few) {
+                tiles.write(&left, row..lhs.rows.min(row + few), results, &mut stack);
+            }
         }
+    }
+}
+
+/// The matrix in parts of so many rows, with where each begins.
+fn parts<T: Scalar>(matrix: Matrix<T>, rows: usize) -> impl Iterator<Item = (usize, Matrix<T>)> {
+    (0..matrix.rows).step_by(rows).map(move |row| (row, matrix.some_rows(row, rows.min(matrix.rows - row))))
+}
+
+/// The left operand: rows where they lie, and those that were packed.
+struct Left<'a, T, const R: usize> {
+    matrix: Matrix<'a, T>,
+    /// From which row on they are packed.
+    from: usize,
+    packed: Buffer,
+}
+
+impl<'a, T: Real, const R: usize> Left<'a, T, R> {
+    /// Rows are read where they lie unless that is slow: across memory, if that is done `often`, or so that they share
+    /// lines of the cache; or there are too few for a tile.
+    #[inline(always)]
+    fn new(matrix: Matrix<'a, T>, often: bool, pool: &Pool) -> Self {
+        let forward = matrix.row_stride > 0 && matrix.column_stride > 0;
+        let shared = (matrix.row_stride as usize * size_of::<T>()).is_multiple_of(4096);
+        let in_place = forward && (matrix.column_stride == 1 && !shared || matrix.row_stride == 1 && !often);
+        let from = if in_place { matrix.rows / R * R } else { 0 };
+        let rest = matrix.some_rows(from, matrix.rows - from);
+        let mut packed = pool.alloc::<T>(rest.rows.next_multiple_of(R) * matrix.columns);
+        pack(rest, packed.as_mut_slice::<T>().as_chunks_mut::<R>().0);
+        Self { matrix, from, packed: packed.freeze() }
+    }
+
+    /// A tile of rows.
+    #[inline(always)]
+    fn rows(&self, row: usize) -> Rows<'_, T> {
+        if row < self.from {
+            return Rows {
+                data: &self.matrix.data[self.matrix.index(row, 0)..],
+                row_stride: self.matrix.row_stride as usize,
+                column_stride: self.matrix.column_stride as usize,
+            };
+        }
+        let data = &self.packed.as_slice()[(row - self.from) * self.matrix.columns..];
+        Rows { data, row_stride: 1, column_stride: R }
     }
 }
 
 /// A block of the result.
 struct Tiles<'a, T, const C: usize> {
-    lhs: Matrix<'a, T>,
     columns: usize,
+    depth: usize,
     right: &'a [[T; C]],
     place: Place,
 }
@@ -171,143 +228,64 @@ impl<T: Real, const C: usize> Tiles<'_, T, C> {
     #[inline(always)]
     fn write<const R: usize>(
         &self,
+        left: &Left<T, R>,
+        rows: Range<usize>,
         results: &mut [(&[Step], &mut [T])],
-        left: &mut Vec<[T; R]>,
         stack: &mut Vec<Tile<T, R, C>>,
     ) {
-        let (lhs, depth) = (self.lhs, self.lhs.columns);
-        // Rows are read where they lie, unless they lie across memory, or so that they share lines of the cache.
-        let in_place =
-            lhs.column_stride == 1 && !(lhs.row_stride as usize * size_of::<T>()).is_multiple_of(4096);
-        if !in_place {
-            left.resize(lhs.rows.div_ceil(R) * depth, [T::ZERO; R]);
-            left.chunks_exact_mut(depth)
-                .zip((0..lhs.rows).step_by(R))
-                .for_each(|(to, from)| pack(lhs, from, to));
-        }
-        for (i, right) in self.right.chunks_exact(depth).take(self.columns.div_ceil(C)).enumerate() {
-            for row in (0..lhs.rows).step_by(R) {
-                let rows = R.min(lhs.rows - row);
-                let at = self.place.at + row * self.place.row_stride + i * C * self.place.column_stride;
-                let place = Place { at, ..self.place };
+        let panels = self.right.chunks_exact(self.depth);
+        for (column, right) in (0..self.columns).step_by(C).zip(panels) {
+            for row in rows.clone().step_by(R) {
+                let at = self.place.at + row * self.place.row_stride + column * self.place.column_stride;
+                let (height, width) = (R.min(rows.end - row), C.min(self.columns - column));
                 for (steps, result) in results.iter_mut() {
-                    let tile = if in_place {
-                        evaluate(steps, &Rows::<T, R>::new(lhs, row), right, stack)
+                    let operands = (left.rows(row), right);
+                    if height == R && width == C && self.place.column_stride == 1 {
+                        evaluate(steps, operands, &mut result[at..], self.place.row_stride, stack);
                     } else {
-                        evaluate(steps, &Panel(&left[row / R * depth..][..depth]), right, stack)
-                    };
-                    put(&tile[..rows], C.min(self.columns - i * C), result, place);
+                        let mut tile = [[T::ZERO; C]; R];
+                        evaluate(steps, operands, tile.as_flattened_mut(), C, stack);
+                        put(&tile[..height], width, result, Place { at, ..self.place });
+                    }
                 }
             }
         }
     }
 }
 
-/// Rows of the left operand, side by side for each column.
-trait Left<T, const R: usize> {
-    /// How many columns there are.
-    fn depth(&self) -> usize;
-
-    /// An element. (Not a column at a time: the compiler would put it together in a vector, and take it apart again.)
-    ///
-    /// # Safety
-    /// There is such a column.
-    unsafe fn at(&self, row: usize, column: usize) -> T;
-}
-
-/// Rows where they lie, all of one length.
-struct Rows<'a, T, const R: usize>([&'a [T]; R]);
-
-impl<'a, T: Real, const R: usize> Rows<'a, T, R> {
-    /// From `row` on; the last row again where there are no more.
-    #[inline(always)]
-    fn new(lhs: Matrix<'a, T>, row: usize) -> Self {
-        Self(std::array::from_fn(|i| &lhs.data[lhs.index((row + i).min(lhs.rows - 1), 0)..][..lhs.columns]))
-    }
-}
-
-impl<T: Real, const R: usize> Left<T, R> for Rows<'_, T, R> {
-    #[inline(always)]
-    fn depth(&self) -> usize {
-        self.0[0].len()
-    }
-
-    #[inline(always)]
-    unsafe fn at(&self, row: usize, column: usize) -> T {
-        // SAFETY: all rows have that column.
-        unsafe { *self.0[row].get_unchecked(column) }
-    }
-}
-
-/// Rows that were packed.
-struct Panel<'a, T, const R: usize>(&'a [[T; R]]);
-
-impl<T: Real, const R: usize> Left<T, R> for Panel<'_, T, R> {
-    #[inline(always)]
-    fn depth(&self) -> usize {
-        self.0.len()
-    }
-
-    #[inline(always)]
-    unsafe fn at(&self, row: usize, column: usize) -> T {
-        // SAFETY: there is that column.
-        unsafe { self.0.get_unchecked(column)[row] }
-    }
-}
-
 type Tile<T, const R: usize, const C: usize> = [[T; C]; R];
 
+/// Writes the value of the steps to `to`, the bottom of a stack of tiles, with so many elements from row to row.
 #[inline(always)]
 fn evaluate<T: Real, const R: usize, const C: usize>(
     steps: &[Step],
-    left: &impl Left<T, R>,
-    right: &[[T; C]],
+    (left, right): (Rows<T>, &[[T; C]]),
+    to: &mut [T],
+    row_stride: usize,
     stack: &mut Vec<Tile<T, R, C>>,
-) -> Tile<T, R, C> {
-    for step in steps {
-        match step {
-            Step::Push(columns) => stack.push(chain(left, columns.clone(), right)),
-            Step::Add(columns) => {
-                // By way of the stack: where it is added at once, the compiler keeps the sums in no registers.
-                stack.push(chain(left, columns.clone(), right));
-                let right = stack.pop().expect("just there");
-                add(stack.last_mut().expect("a left half"), &right);
+) {
+    let mut above = 0;
+    for (i, step) in steps.iter().enumerate() {
+        let (Step::Push(columns) | Step::Add(columns)) = step else {
+            above -= 1;
+            let (below, top) = stack.split_at_mut(above);
+            match below.last_mut() {
+                Some(to) => tile::add(to.as_flattened_mut(), C, &top[0]),
+                None => tile::add(to, row_stride, &top[0]),
             }
-            Step::Join => {
-                let right = stack.pop().expect("a right half");
-                add(stack.last_mut().expect("a left half"), &right);
-            }
+            continue;
+        };
+        let push = matches!(step, Step::Push(_));
+        above += usize::from(push && i > 0);
+        if above > stack.len() {
+            stack.push([[T::ZERO; C]; R]);
         }
-    }
-    stack.pop().expect("a value")
-}
-
-/// The product of a few rows: one chain of fused multiply-adds for each element.
-#[inline(always)]
-fn chain<T: Real, const R: usize, const C: usize>(
-    left: &impl Left<T, R>,
-    columns: Range<usize>,
-    right: &[[T; C]],
-) -> Tile<T, R, C> {
-    assert!(columns.end <= left.depth());
-    let mut sums = [[T::ZERO; C]; R];
-    for (column, right) in columns.clone().zip(&right[columns]) {
-        #[allow(clippy::needless_range_loop)] // with an iterator the sums leave the registers
-        for i in 0..R {
-            // SAFETY: as just checked.
-            let left = unsafe { left.at(i, column) };
-            for j in 0..C {
-                sums[i][j] = left.mul_add(right[j], sums[i][j]);
-            }
+        let left = Rows { data: &left.data[columns.start * left.column_stride..], ..left };
+        let right = &right[columns.clone()];
+        match stack[..above].last_mut() {
+            Some(to) => tile::multiply::<T, R, C>(left, right, to.as_flattened_mut(), C, !push),
+            None => tile::multiply::<T, R, C>(left, right, to, row_stride, !push),
         }
-    }
-    sums
-}
-
-#[inline(always)]
-fn add<T: Real, const R: usize, const C: usize>(to: &mut Tile<T, R, C>, part: &Tile<T, R, C>) {
-    for (to, part) in to.as_flattened_mut().iter_mut().zip(part.as_flattened()) {
-        *to = *to + *part;
     }
 }
 
@@ -378,7 +356,8 @@ mod tests {
                 let (lhs, rhs) = (matrix(&a, rows, 30, by_rows), matrix(&b, columns, 30, by_columns));
                 let (mut whole, mut part) = (vec![T::ONE; rows * columns], vec![T::ONE; rows * columns]);
                 let mut results = [(&steps[..], &mut whole[..]), (&steps[..2], &mut part[..])];
-                write(lhs, rhs, &mut results, Place { at: 0, row_stride: columns, column_stride: 1 });
+                let place = Place { at: 0, row_stride: columns, column_stride: 1 };
+                write(lhs, rhs, &mut results, place, &Pool::new());
                 assert!(whole == separately(&steps, lhs, rhs), "{} {rows}x{columns}", T::DTYPE);
                 assert!(part == separately(&steps[..2], lhs, rhs), "{} {rows}x{columns}", T::DTYPE);
             }
@@ -410,6 +389,7 @@ mod tests {
             three,
             &mut [(&[Step::Push(0..3)], &mut [0.0; 8])],
             Place { at: 0, row_stride: 3, column_stride: 1 },
+            &Pool::new(),
         );
     }
 }
