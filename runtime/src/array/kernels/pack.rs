@@ -1,7 +1,10 @@
 //! Rows of a matrix brought side by side, so that a product reads them in order.
 #![allow(unsafe_code)]
 
+use axisgrad_collectives::{Buffer, Pool};
+
 use super::gemm::Matrix;
+use super::tile::Rows;
 use crate::dtype::Real;
 
 /// Columns that are packed at a time: where rows become columns, as many as stay in the first-level cache; where they
@@ -9,9 +12,52 @@ use crate::dtype::Real;
 const TURN: usize = 64;
 const COPY: usize = 8;
 
+impl<T> Matrix<'_, T> {
+    /// Whether neighbours lie side by side, one way or the other, and those that do not share no lines of the cache.
+    pub(super) fn is_quick(self) -> bool {
+        let far = match (self.row_stride, self.column_stride) {
+            (1, far) | (far, 1) => far,
+            _ => 0,
+        };
+        far > 0 && !(far as usize * size_of::<T>()).is_multiple_of(4096)
+    }
+}
+
+/// The rows of a matrix, `N` at a time: where they lie, or packed.
+pub(super) struct Panels<'a, T, const N: usize> {
+    matrix: Matrix<'a, T>,
+    /// From which row on they are packed.
+    from: usize,
+    packed: Buffer,
+}
+
+impl<'a, T: Real, const N: usize> Panels<'a, T, N> {
+    /// Packs all rows, or just those at the end that are fewer than `N`.
+    #[inline(always)]
+    pub fn new(matrix: Matrix<'a, T>, in_place: bool, pool: &Pool) -> Self {
+        let from = if in_place { matrix.rows / N * N } else { 0 };
+        let rest = matrix.some_rows(from, matrix.rows - from);
+        let mut packed = pool.alloc::<T>(rest.rows.next_multiple_of(N) * matrix.columns);
+        pack(rest, packed.as_mut_slice::<T>().as_chunks_mut::<N>().0);
+        Self { matrix, from, packed: packed.freeze() }
+    }
+
+    /// `N` rows from this one on, which is a multiple of `N`.
+    #[inline(always)]
+    pub fn rows(&self, row: usize) -> Rows<'_, T> {
+        if row < self.from {
+            let Matrix { row_stride, column_stride, .. } = self.matrix;
+            let data = &self.matrix.data[self.matrix.index(row, 0)..];
+            return Rows { data, row_stride: row_stride as usize, column_stride: column_stride as usize };
+        }
+        let data = &self.packed.as_slice()[(row - self.from) * self.matrix.columns..];
+        Rows { data, row_stride: 1, column_stride: N }
+    }
+}
+
 /// All rows in panels of `N` rows, side by side for each column; of rows beyond the last, whatever was there.
 #[inline(always)]
-pub(super) fn pack<T: Real, const N: usize>(matrix: Matrix<T>, panels: &mut [[T; N]]) {
+fn pack<T: Real, const N: usize>(matrix: Matrix<T>, panels: &mut [[T; N]]) {
     let some = if matrix.row_stride == 1 { COPY } else { TURN };
     for from in (0..matrix.columns).step_by(some) {
         let columns = from..matrix.columns.min(from + some);

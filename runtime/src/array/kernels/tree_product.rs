@@ -8,10 +8,10 @@
 
 use std::ops::Range;
 
-use axisgrad_collectives::{Buffer, Pool};
+use axisgrad_collectives::Pool;
 
 use super::gemm::{DEPTH, Matrix};
-use super::pack::pack;
+use super::pack::Panels;
 use super::tile::{self, Rows};
 use super::vectors::{Vectors, vectors};
 use crate::dtype::{Real, Scalar};
@@ -22,6 +22,8 @@ const RIGHT: usize = 1 << 19;
 const LEFT: usize = 1 << 17;
 /// Bytes of the left operand that are packed at a time.
 const PACKED: usize = 1 << 22;
+/// Tiles that must meet a panel of the right operand before packing it pays.
+const OFTEN: usize = 4;
 
 /// A step in the evaluation of a node, on a stack of tiles.
 #[derive(Clone, Debug)]
@@ -144,9 +146,8 @@ fn times(bytes: usize, room: usize) -> usize {
     (room / bytes).max(1)
 }
 
-/// The right operand is packed in panels of `C` columns of the result, as many at a time as stay in the second-level
-/// cache; a few tiles of rows of the left one, which stay in the first-level cache, meet each of them before the next
-/// do.
+/// As many panels of `C` rows of the right operand as stay in the second-level cache; a few tiles of rows of the left
+/// one, which stay in the first-level cache, meet each of them before the next do.
 #[inline(always)]
 fn tiles<T: Real, const R: usize, const C: usize>(
     lhs: Matrix<T>,
@@ -157,15 +158,16 @@ fn tiles<T: Real, const R: usize, const C: usize>(
 ) {
     let row = rhs.columns * size_of::<T>();
     let (together, few) = (times(C * row, RIGHT) * C, times(R * row, LEFT) * R);
-    let mut right = pool.alloc::<T>(rhs.rows.min(together).next_multiple_of(C) * rhs.columns);
-    let (right, _) = right.as_mut_slice::<T>().as_chunks_mut::<C>();
     let mut stack = Vec::new();
     for (start, lhs) in parts(lhs, times(R * row, PACKED) * R) {
-        let left = Left::<T, R>::new(lhs, rhs.rows > C, pool);
+        // Rows that lie across memory are slow to read again.
+        let in_place = lhs.is_quick() && (lhs.column_stride == 1 || rhs.rows <= C);
+        let left = Panels::<T, R>::new(lhs, in_place, pool);
         for (column, rhs) in parts(rhs, together) {
-            pack(rhs, right);
+            let in_place = rhs.row_stride == 1 && rhs.is_quick() && lhs.rows < OFTEN * R;
+            let right = Panels::<T, C>::new(rhs, in_place, pool);
             let at = place.at + start * place.row_stride + column * place.column_stride;
-            let tiles = Tiles { columns: rhs.rows, depth: rhs.columns, right, place: Place { at, ..place } };
+            let tiles = Tiles { right, columns: rhs.rows, place: Place { at, ..place } };
             for row in (0..lhs.rows).step_by(few) {
                 tiles.write(&left, row..lhs.rows.min(row + few), results, &mut stack);
             }
@@ -178,49 +180,10 @@ fn parts<T: Scalar>(matrix: Matrix<T>, rows: usize) -> impl Iterator<Item = (usi
     (0..matrix.rows).step_by(rows).map(move |row| (row, matrix.some_rows(row, rows.min(matrix.rows - row))))
 }
 
-/// The left operand: rows where they lie, and those that were packed.
-struct Left<'a, T, const R: usize> {
-    matrix: Matrix<'a, T>,
-    /// From which row on they are packed.
-    from: usize,
-    packed: Buffer,
-}
-
-impl<'a, T: Real, const R: usize> Left<'a, T, R> {
-    /// Rows are read where they lie unless that is slow: across memory, if that is done `often`, or so that they share
-    /// lines of the cache; or there are too few for a tile.
-    #[inline(always)]
-    fn new(matrix: Matrix<'a, T>, often: bool, pool: &Pool) -> Self {
-        let forward = matrix.row_stride > 0 && matrix.column_stride > 0;
-        let shared = (matrix.row_stride as usize * size_of::<T>()).is_multiple_of(4096);
-        let in_place = forward && (matrix.column_stride == 1 && !shared || matrix.row_stride == 1 && !often);
-        let from = if in_place { matrix.rows / R * R } else { 0 };
-        let rest = matrix.some_rows(from, matrix.rows - from);
-        let mut packed = pool.alloc::<T>(rest.rows.next_multiple_of(R) * matrix.columns);
-        pack(rest, packed.as_mut_slice::<T>().as_chunks_mut::<R>().0);
-        Self { matrix, from, packed: packed.freeze() }
-    }
-
-    /// A tile of rows.
-    #[inline(always)]
-    fn rows(&self, row: usize) -> Rows<'_, T> {
-        if row < self.from {
-            return Rows {
-                data: &self.matrix.data[self.matrix.index(row, 0)..],
-                row_stride: self.matrix.row_stride as usize,
-                column_stride: self.matrix.column_stride as usize,
-            };
-        }
-        let data = &self.packed.as_slice()[(row - self.from) * self.matrix.columns..];
-        Rows { data, row_stride: 1, column_stride: R }
-    }
-}
-
 /// A block of the result.
 struct Tiles<'a, T, const C: usize> {
+    right: Panels<'a, T, C>,
     columns: usize,
-    depth: usize,
-    right: &'a [[T; C]],
     place: Place,
 }
 
@@ -228,13 +191,13 @@ impl<T: Real, const C: usize> Tiles<'_, T, C> {
     #[inline(always)]
     fn write<const R: usize>(
         &self,
-        left: &Left<T, R>,
+        left: &Panels<T, R>,
         rows: Range<usize>,
         results: &mut [(&[Step], &mut [T])],
         stack: &mut Vec<Tile<T, R, C>>,
     ) {
-        let panels = self.right.chunks_exact(self.depth);
-        for (column, right) in (0..self.columns).step_by(C).zip(panels) {
+        for column in (0..self.columns).step_by(C) {
+            let right = self.right.rows(column);
             for row in rows.clone().step_by(R) {
                 let at = self.place.at + row * self.place.row_stride + column * self.place.column_stride;
                 let (height, width) = (R.min(rows.end - row), C.min(self.columns - column));
@@ -259,7 +222,7 @@ type Tile<T, const R: usize, const C: usize> = [[T; C]; R];
 #[inline(always)]
 fn evaluate<T: Real, const R: usize, const C: usize>(
     steps: &[Step],
-    (left, right): (Rows<T>, &[[T; C]]),
+    (left, right): (Rows<T>, Rows<T>),
     to: &mut [T],
     row_stride: usize,
     stack: &mut Vec<Tile<T, R, C>>,
@@ -280,11 +243,10 @@ fn evaluate<T: Real, const R: usize, const C: usize>(
         if above > stack.len() {
             stack.push([[T::ZERO; C]; R]);
         }
-        let left = Rows { data: &left.data[columns.start * left.column_stride..], ..left };
-        let right = &right[columns.clone()];
+        let operands = (left.columns(columns), right.columns(columns));
         match stack[..above].last_mut() {
-            Some(to) => tile::multiply::<T, R, C>(left, right, to.as_flattened_mut(), C, !push),
-            None => tile::multiply::<T, R, C>(left, right, to, row_stride, !push),
+            Some(to) => tile::multiply::<T, R, C>(operands, columns.len(), to.as_flattened_mut(), C, !push),
+            None => tile::multiply::<T, R, C>(operands, columns.len(), to, row_stride, !push),
         }
     }
 }
