@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use axisgrad_collectives::Pool;
 
-use super::gemm::{Matrix, matmul, pieces};
+use super::gemm::Matrix;
+use super::product::Product;
 use super::rows::{per_batch_contiguous, product, starts};
 use crate::array::{Array, Dims, row_major, threads};
 use crate::dtype::{Scalar, dispatch};
@@ -50,13 +51,14 @@ impl Convolution {
         dispatch!(x.dtype() in [numeric], T => {
             let sides = Sides::new(self, x, kernel, batch);
             let dims = sides.dims(x, kernel.dims()[batch], &self.counts());
+            let pool = sides.pool();
             sides.each(dims, |x, kernel, out, columns| {
                 let plan = &sides.plan;
                 for group in 0..self.groups {
                     plan.gather(&x[group * plan.channels * plan.plane..], columns);
                     let out = &mut out[group * plan.out * plan.count..][..plan.out * plan.count];
                     let windows = matrix(columns, plan.depth(), plan.count);
-                    matmul::<T>(out, plan.count, plan.kernel(kernel, group), windows, false);
+                    T::multiply(out, plan.count, plan.kernel(kernel, group), windows, false, pool);
                 }
             })
         })
@@ -67,12 +69,13 @@ impl Convolution {
         dispatch!(ct.dtype() in [numeric], T => {
             let sides = Sides::new(self, ct, kernel, batch);
             let channels = kernel.dims()[batch + 1] * self.groups;
+            let pool = sides.pool();
             sides.each(sides.dims(ct, channels, &self.sizes), |ct, kernel, out, columns| {
                 let plan = &sides.plan;
                 out.fill(T::ZERO);
                 for group in 0..self.groups {
                     let ct = matrix(&ct[group * plan.out * plan.count..], plan.out, plan.count);
-                    matmul::<T>(columns, plan.count, plan.kernel(kernel, group).transposed(), ct, false);
+                    T::multiply(columns, plan.count, plan.kernel(kernel, group).transposed(), ct, false, pool);
                     plan.scatter(columns, &mut out[group * plan.channels * plan.plane..]);
                 }
             })
@@ -97,7 +100,7 @@ impl Convolution {
         })
     }
 
-    fn weighed<T: Scalar>(&self, x: &Array, ct: &Array, batch: usize, pool: &Pool) -> Array {
+    fn weighed<T: Product>(&self, x: &Array, ct: &Array, batch: usize, pool: &Pool) -> Array {
         let lead = x.ndim() - self.sizes.len() - 1;
         let (channels, out) = (x.dims()[lead] / self.groups, ct.dims()[lead] / self.groups);
         let plan = Plan::new(self, channels, out);
@@ -113,7 +116,7 @@ impl Convolution {
         for (i, sum) in buffer.as_mut_slice::<T>().chunks_exact_mut(size.max(1)).enumerate() {
             for (term, at) in (i * terms..(i + 1) * terms).enumerate() {
                 let (x, ct) = (&x.data::<T>()[x_starts[at]..], &ct.data::<T>()[ct_starts[at]..]);
-                plan.add_products(x, ct, sum, columns.as_mut_slice(), term == 0);
+                plan.add_products([x, ct], sum, columns.as_mut_slice(), term == 0, pool);
             }
         }
         Array::from_written::<T>(dims, buffer)
@@ -206,18 +209,20 @@ impl Plan {
     }
 
     /// Adds the products of an example's cotangent with what its windows see to `sum`, or writes them there.
-    fn add_products<T: Scalar>(&self, x: &[T], ct: &[T], sum: &mut [T], columns: &mut [T], write: bool) {
+    fn add_products<T: Product>(
+        &self,
+        [x, ct]: [&[T]; 2],
+        sum: &mut [T],
+        columns: &mut [T],
+        write: bool,
+        pool: &Pool,
+    ) {
         let (depth, size) = (self.depth(), self.out * self.depth());
         for group in 0..self.groups {
             self.gather(&x[group * self.channels * self.plane..], columns);
             let ct = matrix(&ct[group * self.out * self.count..], self.out, self.count);
             let windows = matrix(columns, depth, self.count).transposed();
-            for piece in pieces(self.count) {
-                let (from, len) = (piece.start, piece.len());
-                let add = !write || from > 0;
-                let (ct, windows) = (ct.some_columns(from, len), windows.some_rows(from, len));
-                matmul(&mut sum[group * size..][..size], depth, ct, windows, add);
-            }
+            T::multiply(&mut sum[group * size..][..size], depth, ct, windows, !write, pool);
         }
     }
 }
@@ -261,10 +266,13 @@ impl Sides {
         [&x.dims()[..self.batch], &[channels], sizes].concat().into()
     }
 
+    fn pool(&self) -> &Pool {
+        threads::pool_of(self.operands.each_ref())
+    }
+
     /// What `body` writes for each example, of the operands' elements for it; it is given memory for the columns.
     fn each<T: Scalar>(&self, dims: Dims, body: impl Fn(&[T], &[T], &mut [T], &mut [T]) + Sync) -> Array {
-        let [x, kernel] = &self.operands;
-        let pool = threads::pool_of([x, kernel]);
+        let ([x, kernel], pool) = (&self.operands, self.pool());
         let mut buffer = pool.alloc::<T>(product(&dims));
         let size = product(&dims[self.batch..]).max(1);
         let examples = buffer.as_mut_slice::<T>().len() / size;

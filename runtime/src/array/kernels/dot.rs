@@ -5,17 +5,14 @@ use std::ops::Range;
 use axisgrad_collectives::Pool;
 use smallvec::SmallVec;
 
-use super::gemm::{self, Matrix, matmul};
+use super::gemm::Matrix;
 use super::map::map2;
 use super::nest::Nest;
+use super::product::Product;
 use super::reduce::sum;
-use super::tree_product::{self, Place};
 use crate::array::view::runs;
 use crate::array::{Array, Dims, Strides, row_major, threads};
-use crate::dtype::{DType, Real, Scalar, dispatch};
-
-/// A side shorter than this leaves most of a tile of registers empty.
-const NARROW: usize = 6;
+use crate::dtype::{Scalar, dispatch};
 
 /// Which dims of two operands belong together: pairs of (dim of the left, dim of the right).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -39,27 +36,14 @@ pub fn dot(lhs: &Array, rhs: &Array, dims: &DotDims) -> Array {
     let (lhs, rhs, result) = Operand::pair(lhs, rhs, dims);
     let (l, r) = if rhs.rows() == 1 { (&rhs, &lhs) } else { (&lhs, &rhs) };
     let pool = threads::pool_of([&lhs.array, &rhs.array]);
-    let product = match lhs.array.dtype() {
-        dtype if (lhs.rows(), rhs.rows()) == (1, 1) => dispatch!(dtype in [numeric], T => inner::<T>(l, r)),
-        DType::F32 => outer::<f32>(l, r, |to, row_stride, l, r| multiply(to, row_stride, l, r, pool)),
-        DType::F64 => outer::<f64>(l, r, |to, row_stride, l, r| multiply(to, row_stride, l, r, pool)),
-        dtype => dispatch!(dtype in [numeric], T => {
-            outer::<T>(l, r, |to, row_stride, l, r| matmul(to, row_stride, l, r, false))
-        }),
-    };
+    let product = dispatch!(lhs.array.dtype() in [numeric], T => {
+        if (lhs.rows(), rhs.rows()) == (1, 1) {
+            inner::<T>(l, r)
+        } else {
+            outer::<T>(l, r, |to, row_stride, l, r| T::multiply(to, row_stride, l, r, false, pool))
+        }
+    });
     product.reshape(&result)
-}
-
-/// The product of real matrices: in tiles of registers, or by `gemm` where most of a tile would be empty; the bits
-/// are the same.
-fn multiply<T: Real>(to: &mut [T], row_stride: usize, lhs: Matrix<T>, rhs: Matrix<T>, pool: &Pool) {
-    let pieces: Vec<_> = gemm::pieces(lhs.columns).collect();
-    if lhs.rows.min(rhs.columns) < NARROW || !tree_product::is_exact(&pieces) {
-        return matmul(to, row_stride, lhs, rhs, false);
-    }
-    let steps = tree_product::one_by_one(pieces);
-    let place = Place { at: 0, row_stride, column_stride: 1 };
-    tree_product::write(lhs, rhs.transposed(), &mut [(&steps, to)], place, pool);
 }
 
 /// An operand with its dims in the order: batch, free, contracted.
@@ -281,7 +265,7 @@ fn join(dims: &[usize], strides: &[isize]) -> Option<Run> {
 mod tests {
     use super::*;
     use crate::array::kernels::concat;
-    use crate::dtype::{Complex, Wide};
+    use crate::dtype::{Complex, DType, Wide};
 
     fn rough(dtype: DType, dims: &[usize], seed: usize) -> Array {
         let part = |i: usize| ((i * 7919 + seed * 31) % 2003) as f64 / 1001.5 - 1.0;

@@ -20,6 +20,7 @@ mod nest;
 mod normalize;
 mod pack;
 mod pool;
+mod product;
 mod reduce;
 mod rows;
 mod softmax;

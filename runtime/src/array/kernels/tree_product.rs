@@ -44,9 +44,9 @@ pub(super) struct Place {
     pub column_stride: usize,
 }
 
-/// The products over these columns, added one after the other.
-pub(super) fn one_by_one(columns: Vec<Range<usize>>) -> Vec<Step> {
-    let step = |(i, columns)| if i == 0 { Step::Push(columns) } else { Step::Add(columns) };
+/// The products over these columns, added one after the other, to what is there if `add`.
+pub(super) fn one_by_one(columns: Vec<Range<usize>>, add: bool) -> Vec<Step> {
+    let step = |(i, columns)| if i == 0 && !add { Step::Push(columns) } else { Step::Add(columns) };
     columns.into_iter().enumerate().map(step).collect()
 }
 
@@ -56,7 +56,7 @@ pub(super) fn is_exact(blocks: &[Range<usize>]) -> bool {
     vectors().is_some() && blocks.iter().all(|columns| (3..=DEPTH).contains(&columns.len()))
 }
 
-/// For each result the value of its steps, of `lhs × rhsᵀ`; `pool` has memory for copies.
+/// For each result the value of its steps, of `lhs × rhsᵀ`; if the first step adds, to what is there. `pool` has memory for copies.
 ///
 /// # Panics
 /// If the machine is not one for which [`is_exact`], or something lies outside the slices.
@@ -72,9 +72,7 @@ pub(super) fn write<T: Real>(
     }
     let vectors = vectors().expect("a machine with fused multiply-add for vectors");
     let turned = Place { row_stride: place.column_stride, column_stride: place.row_stride, ..place };
-    let time =
-        |lhs: Matrix<T>, rhs: Matrix<T>, place| vectors.time(lhs.rows, rhs.rows * size_of::<T>(), place);
-    if time(rhs, lhs, turned) < time(lhs, rhs, place) {
+    if vectors.time(rhs, lhs, turned) < vectors.time(lhs, rhs, place) {
         with(vectors, rhs, lhs, results, turned, pool);
     } else {
         with(vectors, lhs, rhs, results, place, pool);
@@ -82,13 +80,15 @@ pub(super) fn write<T: Real>(
 }
 
 impl Vectors {
-    /// What a product of so many rows of so many bytes takes, for each of its depth: the multiplications of whole
-    /// tiles, and a little more where elements are put one by one.
-    fn time(self, rows: usize, bytes: usize, place: Place) -> usize {
+    /// About how long a product takes, in multiplications of a vector: those of whole tiles; the packing of the right
+    /// operand, which costs about ten a vector; and one for each element that is put by itself.
+    fn time<T: Scalar>(self, lhs: Matrix<T>, rhs: Matrix<T>, place: Place) -> usize {
         let (height, width) = if matches!(self, Self::Bytes64) { (12, 64) } else { (6, 32) };
-        let vectors = bytes.div_ceil(width);
+        let vectors = (rhs.rows * size_of::<T>()).div_ceil(width);
         let along = if vectors == 1 { 1 } else { vectors.next_multiple_of(2) };
-        rows.next_multiple_of(height) * along * if place.column_stride == 1 { 4 } else { 5 }
+        let rows = lhs.rows.next_multiple_of(height);
+        let elements = if place.column_stride == 1 { 0 } else { lhs.rows * rhs.rows };
+        (rows + 10) * along * lhs.columns + elements
     }
 }
 
@@ -206,9 +206,16 @@ impl<T: Real, const C: usize> Tiles<'_, T, C> {
                     if height == R && width == C && self.place.column_stride == 1 {
                         evaluate(steps, operands, &mut result[at..], self.place.row_stride, stack);
                     } else {
-                        let mut tile = [[T::ZERO; C]; R];
+                        let (mut tile, place) = ([[T::ZERO; C]; R], Place { at, ..self.place });
+                        if let Some(Step::Add(_)) = steps.first() {
+                            exchange(&mut tile[..height], width, result, place, |element, there| {
+                                *element = *there
+                            });
+                        }
                         evaluate(steps, operands, tile.as_flattened_mut(), C, stack);
-                        put(&tile[..height], width, result, Place { at, ..self.place });
+                        exchange(&mut tile[..height], width, result, place, |element, there| {
+                            *there = *element
+                        });
                     }
                 }
             }
@@ -251,15 +258,26 @@ fn evaluate<T: Real, const R: usize, const C: usize>(
     }
 }
 
+/// Brings elements of a tile to their place, or from there.
 #[inline(always)]
-fn put<T: Real, const C: usize>(tile: &[[T; C]], columns: usize, result: &mut [T], place: Place) {
-    for (i, row) in tile.iter().enumerate() {
-        let at = place.at + i * place.row_stride;
-        if place.column_stride == 1 {
-            result[at..at + columns].copy_from_slice(&row[..columns]);
-        } else {
-            (0..columns).for_each(|j| result[at + j * place.column_stride] = row[j]);
+fn exchange<T: Real, const C: usize>(
+    tile: &mut [[T; C]],
+    columns: usize,
+    result: &mut [T],
+    place: Place,
+    each: impl Fn(&mut T, &mut T),
+) {
+    let Place { at, row_stride, column_stride } = place;
+    if column_stride == 1 {
+        for (i, row) in tile.iter_mut().enumerate() {
+            row[..columns].iter_mut().zip(&mut result[at + i * row_stride..]).for_each(|(x, y)| each(x, y));
         }
+        return;
+    }
+    // Along the rows of the result, as it lies in memory.
+    for j in 0..columns {
+        let result = &mut result[at + j * column_stride..];
+        tile.iter_mut().zip(result.iter_mut().step_by(row_stride)).for_each(|(row, y)| each(&mut row[j], y));
     }
 }
 
