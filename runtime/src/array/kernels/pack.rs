@@ -14,7 +14,7 @@ const COPY: usize = 8;
 
 impl<T> Matrix<'_, T> {
     /// Whether neighbours lie side by side, one way or the other, and those that do not share no lines of the cache.
-    pub(super) fn is_quick(self) -> bool {
+    pub(super) fn is_quick(&self) -> bool {
         let far = match (self.row_stride, self.column_stride) {
             (1, far) | (far, 1) => far,
             _ => 0,

@@ -268,6 +268,7 @@ fn exchange<T: Real, const C: usize>(
     each: impl Fn(&mut T, &mut T),
 ) {
     let Place { at, row_stride, column_stride } = place;
+    assert!(at + (tile.len() - 1) * row_stride + (columns - 1) * column_stride < result.len());
     if column_stride == 1 {
         for (i, row) in tile.iter_mut().enumerate() {
             row[..columns].iter_mut().zip(&mut result[at + i * row_stride..]).for_each(|(x, y)| each(x, y));
