@@ -341,7 +341,7 @@ pub fn cast<T: Element>(bytes: &[u8]) -> &[T] {
     unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
 }
 
-fn cast_mut<T: Element>(bytes: &mut [u8]) -> &mut [T] {
+pub(crate) fn cast_mut<T: Element>(bytes: &mut [u8]) -> &mut [T] {
     check_cast::<T>(bytes);
     // SAFETY: as in `cast`, and the borrow is exclusive.
     unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len() / size_of::<T>()) }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
+use super::exchange::{Task, exchange};
 use super::tree::{Move, Node, Partial, Plan, evaluate};
 use super::{Member, Step, Then, len_of, usage};
 use crate::axis::share;
@@ -11,6 +12,7 @@ use crate::buffer::{Buffer, Canvas, Claim};
 use crate::element::{Combine, Element, Reduction};
 use crate::error::Result;
 use crate::signature::{Call, Signature};
+use crate::transport::window::Turns;
 use crate::transport::{Arrival, Offer, Outgoing, Part, Parts, Reach};
 
 /// Up to so many bytes every member reduces everything: one round fewer is worth more than shared work.
@@ -23,7 +25,7 @@ const GRAIN: u64 = 64;
 pub(crate) struct Reduce<T> {
     pub(crate) leaves: u64,
     pub(crate) len: usize,
-    combine: Combine<T>,
+    pub(crate) combine: Combine<T>,
 }
 
 impl<T: Element> Reduce<T> {
@@ -155,7 +157,8 @@ impl Pieces {
 
 /// Small operands: one round within a rank, one across. Large ones: every member reduces its own share of the
 /// operand, straight into memory that all members on its rank then hold; across ranks a share crosses once
-/// each way, and with more than two ranks each reduces a part of the share.
+/// each way, and with more than two ranks each reduces a part of the share. Ranks of one machine exchange
+/// through the memory that they share.
 pub(crate) fn all_reduce<T: Element>(
     member: &Member,
     call: &Call,
@@ -167,17 +170,28 @@ pub(crate) fn all_reduce<T: Element>(
     let reduce = Reduce::<T>::new(call, reduction, leaves, len, &partials)?;
     let signature = reduce.sign(member, call, "all_reduce", reduction);
     let pieces = Pieces::new(partials);
-    let mut offer = pieces.offer(member.near());
+    let turn = member.turns.as_ref().map(Turns::take);
     let locals = member.layout.rank.len();
+    if let (1, Some(turn)) = (locals, turn) {
+        // Nobody else on this rank to join with.
+        let joined = reduce.join(member, pieces)?;
+        if len * size_of::<T>() <= SMALL {
+            return Ok((signature, small_among_ranks(reduce, member, turn, joined)));
+        }
+        let canvas = Canvas::new(member.pool().alloc::<T>(len), [len * size_of::<T>()]);
+        let claim = canvas.claim(0);
+        return Ok((signature, large_among_ranks(reduce, member, turn, joined, claim, canvas)));
+    }
+    let mut offer = pieces.offer(member.near());
     let shared = locals == member.size() && member.size() > 1 || member.across().is_some();
     if len * size_of::<T>() <= SMALL || !shared {
-        return Ok((signature, Step::post(offer, small(reduce))));
+        return Ok((signature, Step::post(offer, small(reduce, turn))));
     }
     if member.layout.rank[0] == member.index() {
         let lengths = (0..locals).map(|place| share_of(len, locals, place).len() * size_of::<T>());
         offer.canvas = Some(Canvas::new(member.pool().alloc::<T>(len), lengths));
     }
-    Ok((signature, Step::post(offer, large(reduce))))
+    Ok((signature, Step::post(offer, large(reduce, turn))))
 }
 
 /// The elements that one of `members` reduces.
@@ -186,20 +200,77 @@ fn share_of(len: usize, members: usize, place: usize) -> Range<usize> {
     range.start as usize..range.end as usize
 }
 
-fn small<T: Element>(reduce: Reduce<T>) -> Then<Buffer> {
+fn small<T: Element>(reduce: Reduce<T>, turn: Option<u64>) -> Then<Buffer> {
     Box::new(move |member, arrivals| {
         let pieces = Pieces::arrived(arrivals);
         if member.across().is_none() {
             return Ok(Step::Done(reduce.total(member, pieces, reduce.len)?));
         }
-        let offer = reduce.join(member, pieces)?.offer(Reach::Across);
-        Ok(Step::post(offer, move |member, arrivals| {
-            Ok(Step::Done(reduce.total(member, Pieces::arrived(arrivals), reduce.len)?))
-        }))
+        let joined = reduce.join(member, pieces)?;
+        match turn {
+            Some(turn) => Ok(small_among_ranks(reduce, member, turn, joined)),
+            None => Ok(small_across(reduce, joined)),
+        }
     })
 }
 
-fn large<T: Element>(reduce: Reduce<T>) -> Then<Buffer> {
+fn small_across<T: Element>(reduce: Reduce<T>, joined: Pieces) -> Step<Buffer> {
+    Step::post(joined.offer(Reach::Across), move |member, arrivals| {
+        Ok(Step::Done(reduce.total(member, Pieces::arrived(arrivals), reduce.len)?))
+    })
+}
+
+/// The whole is reduced by every rank.
+fn small_among_ranks<T: Element>(
+    reduce: Reduce<T>,
+    member: &Member,
+    turn: u64,
+    joined: Pieces,
+) -> Step<Buffer> {
+    let canvas = Canvas::new(member.pool().alloc::<T>(reduce.len), [reduce.len * size_of::<T>()]);
+    let (targets, claim) = (vec![0..reduce.len], canvas.claim(0));
+    let task = Task {
+        reduce,
+        turn,
+        nodes: joined.nodes.clone(),
+        targets,
+        parts: vec![joined.parts.clone()],
+        gather: false,
+        claim,
+    };
+    let ended = move |_: &Member, reduced: bool, claim: Claim| {
+        drop(claim);
+        Ok(if reduced { Step::Done(canvas.freeze()) } else { small_across(reduce, joined) })
+    };
+    exchange(member, task, Box::new(ended))
+}
+
+/// Each rank reduces its target, and all take the others' results, straight to the claim.
+fn large_among_ranks<T: Element>(
+    reduce: Reduce<T>,
+    member: &Member,
+    turn: u64,
+    joined: Pieces,
+    mut claim: Claim,
+    canvas: Canvas,
+) -> Step<Buffer> {
+    let (len, ranks) = (claim.as_mut_slice::<T>().len(), member.layout.members(Reach::Across).len());
+    let targets: Vec<_> = (0..ranks).map(|rank| share_of(len, ranks, rank)).collect();
+    let parts = targets.iter().map(|target| joined.slice::<T>(target.clone()).parts).collect();
+    let task = Task { reduce, turn, nodes: joined.nodes.clone(), targets, parts, gather: true, claim };
+    let ended = move |member: &Member, reduced: bool, claim: Claim| {
+        if !reduced {
+            return Ok(cross(reduce, ranks, joined, claim, canvas));
+        }
+        drop(claim);
+        // The others on this rank fill the rest.
+        let alone = member.layout.rank.len() == 1;
+        Ok(if alone { Step::Done(canvas.freeze()) } else { finish(canvas) })
+    };
+    exchange(member, task, Box::new(ended))
+}
+
+fn large<T: Element>(reduce: Reduce<T>, turn: Option<u64>) -> Then<Buffer> {
     Box::new(move |member, arrivals| {
         let canvas = arrivals[0].canvas.clone().expect("the first on a rank brings the canvas");
         let place = member.layout.place(member.near());
@@ -210,7 +281,10 @@ fn large<T: Element>(reduce: Reduce<T>) -> Then<Buffer> {
             None => fill(reduce, &pieces, claim, canvas),
             Some(across) => {
                 let joined = reduce.join(member, pieces)?;
-                Ok(cross(reduce, across.len(), joined, claim, canvas))
+                Ok(match turn {
+                    Some(turn) => large_among_ranks(reduce, member, turn, joined, claim, canvas),
+                    None => cross(reduce, across.len(), joined, claim, canvas),
+                })
             }
         }
     })

@@ -9,6 +9,7 @@ pub(crate) mod all_reduce;
 pub(crate) mod all_to_all;
 pub(crate) mod barrier;
 pub(crate) mod broadcast;
+pub(crate) mod exchange;
 pub(crate) mod pending;
 pub(crate) mod permute;
 pub(crate) mod reduce_scatter;
@@ -18,12 +19,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::buffer::{Buffer, Pool};
+use crate::collective::exchange::Exchanging;
 use crate::collective::pending::{Pending, Seat};
 use crate::element::{Element, ElementType};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mesh::AxisSet;
 use crate::roster::LastCall;
 use crate::signature::{Call, Signature};
+use crate::transport::window::Turns;
 use crate::transport::{Arrival, Layout, Offer, Reach, Transport};
 
 /// One worker's membership of a group.
@@ -33,6 +36,8 @@ pub(crate) struct Member {
     pub(crate) layout: Layout,
     /// Global index of each member.
     pub(crate) workers: Vec<usize>,
+    /// Where those across the ranks exchange without messages, if all of them are on this machine.
+    pub(crate) turns: Option<Turns>,
     pub(crate) transport: Box<dyn Transport>,
     pub(crate) seat: Arc<Seat>,
     /// Calls that this member has started.
@@ -43,6 +48,7 @@ pub(crate) struct Member {
 pub(crate) enum Step<O> {
     Done(O),
     Post(Offer, Then<O>),
+    Exchange(Box<dyn Exchanging<O>>),
 }
 
 /// What it does with what arrived.

@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::exchange::Exchanging;
 use super::{Member, Step, Then};
 use crate::buffer::Pool;
 use crate::error::{Error, Result};
@@ -32,9 +33,17 @@ enum State<O> {
         reach: Reach,
         then: Then<O>,
     },
+    /// A round without messages; the number is the next round's.
+    Exchanging(u64, Box<dyn Exchanging<O>>),
     Done(Result<O>),
     /// While a step computes, and after the result has been taken.
     Empty,
+}
+
+impl<O> State<O> {
+    fn is_under_way(&self) -> bool {
+        matches!(self, Self::Posted { .. } | Self::Exchanging(..))
+    }
 }
 
 impl<O: Send + 'static> Pending<O> {
@@ -79,6 +88,7 @@ impl<O> Running<O> {
     fn enter(&self, round: u64, step: Step<O>) -> State<O> {
         match step {
             Step::Done(output) => State::Done(Ok(output)),
+            Step::Exchange(exchange) => State::Exchanging(round, exchange),
             Step::Post(offer, then) => {
                 let reach = offer.reach;
                 match self.member.transport.post(round, &self.signature, offer) {
@@ -93,20 +103,41 @@ impl<O> Running<O> {
         State::Done(Err(self.member.seat.roster.fail(error)))
     }
 
-    /// Takes one step if its round is complete.
-    fn step(&self, state: State<O>) -> State<O> {
-        let State::Posted { round, reach, then } = state else { return state };
-        if let Some(error) = self.member.seat.roster.failure() {
-            return State::Done(Err(error.clone()));
+    /// Takes one step if its round is complete; whether it was.
+    fn step(&self, state: &mut State<O>) -> bool {
+        if matches!(state, State::Done(_) | State::Empty) {
+            return false;
         }
-        match self.member.transport.collect(round, reach, &self.signature) {
-            Ok(None) => State::Posted { round, reach, then },
+        let (next, stepped) = match self.member.seat.roster.failure() {
+            Some(error) => (State::Done(Err(error.clone())), true),
+            None => match mem::replace(state, State::Empty) {
+                State::Posted { round, reach, then } => self.collect(round, reach, then),
+                State::Exchanging(round, exchange) => self.exchange(round, exchange),
+                ended => (ended, false),
+            },
+        };
+        *state = next;
+        stepped
+    }
+
+    fn exchange(&self, round: u64, mut exchange: Box<dyn Exchanging<O>>) -> (State<O>, bool) {
+        match exchange.advance(&self.member, self.number, &self.signature) {
+            Ok(None) => (State::Exchanging(round, exchange), false),
+            Ok(Some(step)) => (self.enter(round, step), true),
+            Err(error) => (self.failed(error), true),
+        }
+    }
+
+    fn collect(&self, round: u64, reach: Reach, then: Then<O>) -> (State<O>, bool) {
+        let next = match self.member.transport.collect(round, reach, &self.signature) {
+            Ok(None) => return (State::Posted { round, reach, then }, false),
             Ok(Some(arrivals)) => match self.arrive(arrivals, then) {
                 Ok(step) => self.enter(round + 1, step),
                 Err(error) => self.failed(error),
             },
             Err(error) => self.failed(error),
-        }
+        };
+        (next, true)
     }
 
     fn arrive(&self, arrivals: Vec<Arrival>, then: Then<O>) -> Result<Step<O>> {
@@ -123,6 +154,8 @@ trait Advance: Send + Sync {
     /// Takes the steps whose rounds are complete; whether it is done.
     fn advance(&self) -> bool;
     fn is_done(&self) -> bool;
+    /// An error if another member is known to have made another call.
+    fn compare(&self) -> Result<()>;
     /// Workers that have not posted in its round.
     fn missing(&self) -> Vec<usize>;
     fn fail(&self, error: Error);
@@ -134,27 +167,28 @@ impl<O: Send> Advance for Running<O> {
     fn advance(&self) -> bool {
         // Another thread that holds the lock is making the progress already.
         let Ok(mut state) = self.state.try_lock() else { return false };
-        while let State::Posted { round, .. } = *state {
-            *state = self.step(mem::replace(&mut *state, State::Empty));
-            if matches!(*state, State::Posted { round: now, .. } if now == round) {
-                return false;
-            }
-        }
-        true
+        while self.step(&mut state) {}
+        !state.is_under_way()
     }
 
     fn is_done(&self) -> bool {
-        !matches!(*self.state.lock().expect("state"), State::Posted { .. })
+        !self.state.lock().expect("state").is_under_way()
+    }
+
+    fn compare(&self) -> Result<()> {
+        match *self.state.lock().expect("state") {
+            State::Exchanging(..) => self.member.transport.compare(self.number, &self.signature),
+            _ => Ok(()),
+        }
     }
 
     fn missing(&self) -> Vec<usize> {
-        match *self.state.lock().expect("state") {
-            State::Posted { round, reach, .. } => {
-                let missing = self.member.transport.missing(round, reach);
-                missing.into_iter().map(|member| self.member.workers[member]).collect()
-            }
+        let missing = match &*self.state.lock().expect("state") {
+            State::Posted { round, reach, .. } => self.member.transport.missing(*round, *reach),
+            State::Exchanging(_, exchange) => exchange.missing(&self.member),
             _ => Vec::new(),
-        }
+        };
+        missing.into_iter().map(|member| self.member.workers[member]).collect()
     }
 
     fn fail(&self, error: Error) {
@@ -180,6 +214,8 @@ pub(crate) struct Seat {
     under_way: Mutex<Vec<Arc<dyn Advance>>>,
 }
 
+/// Looks at what other ranks have posted before anything else is looked at.
+const QUICK_LOOKS: u32 = 200;
 /// Looks at a link before its poller begins to sleep.
 const LINK_LOOKS: u32 = 200;
 /// How long before its deadline a worker asks the other ranks where theirs are.
@@ -217,6 +253,7 @@ impl Seat {
         let mut asked = false;
         // Messages over a link ring no bell: look for them often at first.
         let mut looks = if self.roster.has_link() { LINK_LOOKS } else { 0 };
+        let mut quick = if looks > 0 && self.roster.spins() > 0 { QUICK_LOOKS } else { 0 };
         loop {
             let heard = bell.count();
             self.advance_all();
@@ -224,6 +261,10 @@ impl Seat {
                 return;
             }
             if bell.spin(heard, self.roster.spins()) {
+                continue;
+            }
+            if quick > 0 {
+                quick -= 1;
                 continue;
             }
             let left = self.left(deadline, &mut asked);
@@ -260,9 +301,14 @@ impl Seat {
         drop(left);
     }
 
+    /// An error if a call under way is known to be another one for another member.
+    fn compare_all(&self) -> Result<()> {
+        self.under_way.try_lock().map_or(Ok(()), |calls| calls.iter().try_for_each(|call| call.compare()))
+    }
+
     /// Why waiting on makes no sense, if it does not.
     fn hopeless(&self, call: &dyn Advance, left: Duration) -> Option<Error> {
-        if let Err(error) = self.roster.listen() {
+        if let Err(error) = self.roster.listen().and_then(|()| self.compare_all()) {
             return Some(error);
         }
         let (group, this) = (call.group(), call.as_last());

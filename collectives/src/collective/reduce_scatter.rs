@@ -5,13 +5,15 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::all_reduce::{Pieces, Reduce};
-use super::tree::Partial;
+use super::exchange::{Task, exchange};
+use super::tree::{Node, Partial};
 use super::{Member, Step, usage};
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, Canvas, Claim};
 use crate::element::{Element, Reduction};
 use crate::error::Result;
 use crate::signature::{Call, Signature};
-use crate::transport::{Arrival, Offer, Outgoing, Reach};
+use crate::transport::window::Turns;
+use crate::transport::{Arrival, Offer, Outgoing, Parts, Reach};
 
 /// One round within a rank (each member reads its range of everybody's partials in place). Over ranks two:
 /// what is on a rank is joined first, so that a range crosses once from every rank.
@@ -31,16 +33,21 @@ pub(crate) fn reduce_scatter<T: Element>(
     let mut signature = reduce.sign(member, call, "reduce_scatter", reduction);
     signature.rest = counts.iter().map(|&count| count as u64).collect();
     let (pieces, ranges) = (Pieces::new(partials), ranges(counts));
+    let turn = member.turns.as_ref().map(Turns::take);
     let first = match member.across() {
         None => {
             let offer = pieces.offer_each::<T>(Reach::All, ranges.into_iter());
             Step::post(offer, move |member, arrivals| total(reduce, member, arrivals))
         }
         Some(across) => {
-            let ranges = across.iter().map(|&other| ranges[other].clone()).collect();
+            let ranges: Vec<_> = across.iter().map(|&other| ranges[other].clone()).collect();
+            let targets = ranges.clone();
             Step::post(pieces.offer(Reach::Rank), move |member, arrivals| {
-                let offer = joined(reduce, member, &Pieces::arrived(arrivals), ranges)?;
-                Ok(Step::post(offer, move |member, arrivals| total(reduce, member, arrivals)))
+                let (nodes, parts) = joined(reduce, member, &Pieces::arrived(arrivals), ranges)?;
+                Ok(match turn {
+                    Some(turn) => among_ranks(reduce, member, turn, nodes, parts, targets),
+                    None => across_ranks(reduce, nodes, parts),
+                })
             })
         }
     };
@@ -63,7 +70,7 @@ fn joined<T: Element>(
     member: &Member,
     pieces: &Pieces,
     ranges: Vec<Range<usize>>,
-) -> Result<Offer> {
+) -> Result<(SmallVec<[Node; 2]>, Vec<Parts>)> {
     let mut nodes = SmallVec::new();
     let mut parts = Vec::new();
     for range in ranges {
@@ -72,7 +79,36 @@ fn joined<T: Element>(
         nodes = joined.nodes;
         parts.push(joined.parts);
     }
-    Ok(Offer { nodes, ..Offer::new(Reach::Across, Outgoing::Each(parts)) })
+    Ok((nodes, parts))
+}
+
+fn across_ranks<T: Element>(
+    reduce: Reduce<T>,
+    nodes: SmallVec<[Node; 2]>,
+    parts: Vec<Parts>,
+) -> Step<Buffer> {
+    let offer = Offer { nodes, ..Offer::new(Reach::Across, Outgoing::Each(parts)) };
+    Step::post(offer, move |member, arrivals| total(reduce, member, arrivals))
+}
+
+/// Ranks of one machine exchange through the memory that they share.
+fn among_ranks<T: Element>(
+    reduce: Reduce<T>,
+    member: &Member,
+    turn: u64,
+    nodes: SmallVec<[Node; 2]>,
+    parts: Vec<Parts>,
+    targets: Vec<Range<usize>>,
+) -> Step<Buffer> {
+    let mine = targets[member.layout.place(Reach::Across)].len();
+    let canvas = Canvas::new(member.pool().alloc::<T>(mine), [mine * size_of::<T>()]);
+    let (claim, gather) = (canvas.claim(0), false);
+    let task = Task { reduce, turn, nodes: nodes.clone(), targets, parts: parts.clone(), gather, claim };
+    let ended = move |_: &Member, reduced: bool, claim: Claim| {
+        drop(claim);
+        Ok(if reduced { Step::Done(canvas.freeze()) } else { across_ranks(reduce, nodes, parts) })
+    };
+    exchange(member, task, Box::new(ended))
 }
 
 fn total<T: Element>(reduce: Reduce<T>, member: &Member, arrivals: Vec<Arrival>) -> Result<Step<Buffer>> {

@@ -45,6 +45,9 @@ pub struct MeshArgs {
     /// Order of sums: one for all meshes, or any that is fast [default: reproducible]
     #[arg(long, value_name = "ORDER", env = "AXISGRAD_REDUCTION")]
     pub reduction: Option<Order>,
+    /// Whether ranks of one machine reduce through memory that they share, or by messages only [default: true]
+    #[arg(long, value_name = "BOOL", env = "AXISGRAD_SHARED_MEMORY")]
+    pub shared_memory: Option<bool>,
 }
 
 /// The order in which a reduction over an axis adds up.
@@ -91,6 +94,7 @@ impl MeshArgs {
             builder = builder.timeout(timeout);
         }
         let builder = builder.fast(self.reduction == Some(Order::Fast));
+        let builder = builder.shared_memory(self.shared_memory.unwrap_or(true));
         Ok(match self.block {
             Some(block) => builder.block(block),
             None => builder,

@@ -11,6 +11,7 @@ use super::peers::Peers;
 use crate::error::Result;
 use crate::mesh::{Shape, config};
 use crate::transport::simulation::Simulation;
+use crate::transport::window::{Plan, Window};
 use crate::transport::{Link, channels};
 
 /// How long a collective waits for its members, unless told otherwise.
@@ -33,8 +34,11 @@ struct Inner {
     options: Options,
     /// Cores that this rank may use.
     cores: usize,
+    /// Whether this machine has more workers than cores.
+    crowded: bool,
     link: Option<Arc<dyn Link>>,
     peers: Option<Peers>,
+    window: Option<Window>,
     runs: AtomicU64,
 }
 
@@ -46,6 +50,7 @@ struct Options {
     simulated: bool,
     simulation: Option<Simulation>,
     ends_process: bool,
+    shared_memory: bool,
 }
 
 impl Mesh {
@@ -84,6 +89,11 @@ impl Mesh {
         self.0.cores
     }
 
+    /// Whether workers have to make room for each other.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.0.crowded
+    }
+
     /// Whether the ranks are groups of threads of this process.
     pub(super) fn simulated(&self) -> bool {
         self.0.options.simulated
@@ -92,6 +102,16 @@ impl Mesh {
     /// Whether the process ends when a run has failed and a worker does not come back.
     pub(super) fn ends_process(&self) -> bool {
         self.0.options.ends_process
+    }
+
+    /// What the ranks of this machine share, where they are processes.
+    pub(super) fn window(&self) -> Option<&Window> {
+        self.0.window.as_ref()
+    }
+
+    /// How the memory that ranks share is laid out, where they are to share any.
+    pub(super) fn plan(&self) -> Option<Plan> {
+        Plan::new(self.shape()).filter(|_| self.0.options.shared_memory)
     }
 
     /// Connects the ranks that live in this process.
@@ -130,6 +150,7 @@ pub struct MeshBuilder {
     block: Option<u64>,
     fast: bool,
     announce: bool,
+    messages_only: bool,
 }
 
 impl MeshBuilder {
@@ -193,6 +214,13 @@ impl MeshBuilder {
         self
     }
 
+    /// Whether ranks of one machine reduce through memory that they share, as they do by default; otherwise all they
+    /// have for each other goes as messages. Results are the same.
+    pub fn shared_memory(mut self, shared: bool) -> Self {
+        self.messages_only = !shared;
+        self
+    }
+
     /// For a program of its own, rather than a part of another: says on stderr what runs where; and when a run has
     /// failed and a worker is stuck in its own code, ends the process, since nothing else can end a thread.
     pub fn announce(mut self) -> Self {
@@ -216,13 +244,18 @@ impl MeshBuilder {
             Some(ranks) => ranks,
             None => launcher.and_then(|launcher| launcher.local_ranks).unwrap_or(ranks),
         };
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let cores = (cores / local_ranks.max(1)).max(1);
+        let all_cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = (all_cores / local_ranks.max(1)).max(1);
         let mut mesh = self.fit(ranks, cores, link)?;
+        let workers = mesh.shape().threads() * local_ranks;
+        Arc::get_mut(&mut mesh.0).expect("a mesh that nobody else has").crowded = workers > all_cores;
         if let Some(link) = mesh.link() {
             agree(&**link, &mesh.summary(), mesh.timeout())?;
-            let peers = Peers::meet(&**link, mesh.timeout())?;
-            Arc::get_mut(&mut mesh.0).expect("a mesh that nobody else has").peers = Some(peers);
+            let link = link.clone();
+            let window = mesh.plan().map(|plan| link.clone().share(plan.bytes())).transpose()?.flatten();
+            let peers = Peers::meet(&*link, mesh.timeout())?;
+            let inner = Arc::get_mut(&mut mesh.0).expect("a mesh that nobody else has");
+            (inner.peers, inner.window) = (Some(peers), window);
         }
         if self.announce && mesh.link().is_none_or(|link| link.rank() == 0) {
             eprintln!("axisgrad: {}", mesh.summary());
@@ -242,13 +275,23 @@ impl MeshBuilder {
             simulated: self.simulated_ranks.is_some(),
             simulation: self.simulation.clone(),
             ends_process: self.announce,
+            shared_memory: !self.messages_only,
         };
         if options.timeout.is_zero() || options.block == 0 || ranks == 0 || self.threads == Some(0) {
             return Err(config("--threads, --timeout, --block and the number of ranks must be at least 1"));
         }
         let threads = self.threads.unwrap_or_else(|| self.threads_asked(ranks).unwrap_or(cores));
         let shape = Shape::new(self.sizes(ranks * threads), ranks, threads)?;
-        Ok(Mesh(Arc::new(Inner { shape, options, cores, link, peers: None, runs: AtomicU64::new(0) })))
+        Ok(Mesh(Arc::new(Inner {
+            shape,
+            options,
+            cores,
+            crowded: false,
+            link,
+            peers: None,
+            window: None,
+            runs: AtomicU64::new(0),
+        })))
     }
 
     /// Threads that make up the sizes, where all of them are given.
@@ -272,11 +315,12 @@ impl Mesh {
         let count = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
         let shape = self.shape();
         format!(
-            "{} x {} = {}; mesh {shape}; {}",
+            "{} x {} = {}; mesh {shape}; {}{}",
             count(shape.ranks(), if self.simulated() { "simulated rank" } else { "rank" }),
             count(shape.threads(), "thread"),
             count(shape.workers(), "worker"),
             if self.is_fast() { "fast reductions".into() } else { format!("block {}", self.block()) },
+            if self.0.options.shared_memory || shape.ranks() == 1 { "" } else { "; messages only" },
         )
     }
 }

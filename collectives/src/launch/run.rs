@@ -15,6 +15,7 @@ use super::worker::{Process, Worker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::roster::Roster;
 use crate::signals::Signals;
+use crate::transport::Link;
 
 impl Mesh {
     /// Runs the program on every worker and returns what it returned on the first worker of this rank, which
@@ -100,11 +101,19 @@ impl Mesh {
     /// The ranks that live in this process.
     fn processes(&self) -> Vec<Arc<Process>> {
         let run = self.next_run();
-        let process = |link| Arc::new(Process::new(self, link, run));
-        if self.simulated() {
-            return self.network().into_iter().map(|link| process(Some(link))).collect();
+        let process = |link, window| Arc::new(Process::new(self, link, window, run));
+        if !self.simulated() {
+            return vec![process(self.link().cloned(), self.window().cloned())];
         }
-        vec![process(self.link().cloned())]
+        let shared = |link: &Arc<dyn Link>| {
+            let window = self.plan().map(|plan| link.clone().share(plan.bytes()));
+            window.and_then(|window| window.expect("memory of this process"))
+        };
+        self.network()
+            .into_iter()
+            .map(|link| (shared(&link), link))
+            .map(|(w, link)| process(Some(link), w))
+            .collect()
     }
 
     fn workers_of<'p>(

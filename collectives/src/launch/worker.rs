@@ -16,7 +16,8 @@ use crate::roster::Roster;
 use crate::signals::Signals;
 use crate::transport::hybrid::{Address, Hybrid, tag};
 use crate::transport::threads::{Hub, Threads};
-use crate::transport::{Layout, Link, Transport};
+use crate::transport::window::{Turns, Window};
+use crate::transport::{Layout, Link, Reach, Transport};
 
 /// One worker of a mesh: a thread of a rank, running the program.
 pub struct Worker {
@@ -30,13 +31,14 @@ pub struct Worker {
 /// Looks at the bell before sleeping, where every worker has a core of its own.
 const SPINS: u32 = 1000;
 /// The same where there is a link to be looked at too, whose messages ring no bell.
-const LINK_SPINS: u32 = 20;
+const LINK_SPINS: u32 = 4;
 
 /// What the workers of one rank share during a run.
 pub(crate) struct Process {
     pub(crate) rank: usize,
     pub(crate) roster: Arc<Roster>,
     link: Option<Arc<dyn Link>>,
+    window: Option<Window>,
     run: u64,
     /// Meeting places, by set of axes and first worker.
     hubs: Mutex<HashMap<(AxisSet, usize), Arc<Hub>>>,
@@ -44,15 +46,15 @@ pub(crate) struct Process {
 
 impl Process {
     /// One rank in a run.
-    pub(super) fn new(mesh: &Mesh, link: Option<Arc<dyn Link>>, run: u64) -> Self {
+    pub(super) fn new(mesh: &Mesh, link: Option<Arc<dyn Link>>, window: Option<Window>, run: u64) -> Self {
         let spins = match &link {
-            _ if mesh.shape().threads() > mesh.cores() => 0,
+            _ if mesh.is_crowded() => 0,
             Some(_) => LINK_SPINS,
             None => SPINS,
         };
         let rank = link.as_ref().map_or(0, |link| link.rank());
         let roster = Arc::new(Roster::new(mesh.shape(), spins, link.clone(), run));
-        Self { rank, roster, link, run, hubs: Mutex::default() }
+        Self { rank, roster, link, window, run, hubs: Mutex::default() }
     }
 
     /// What connects this rank to the others.
@@ -150,6 +152,7 @@ impl Worker {
         let layout = layout(&workers, self.index, shape.threads());
         let name: Arc<str> = shape.names(axes).into();
         Group(Arc::new(Member {
+            turns: self.turns(axes, &workers, &layout),
             transport: self.transport(&name, axes, &workers, &layout),
             name,
             axes,
@@ -158,6 +161,15 @@ impl Worker {
             seat: self.seat.clone(),
             calls: AtomicU64::new(0),
         }))
+    }
+
+    /// Where the members across the ranks meet, if this machine has all of them.
+    fn turns(&self, axes: AxisSet, workers: &[usize], layout: &Layout) -> Option<Turns> {
+        let (window, plan) = (self.process.window.as_ref()?, self.mesh.plan()?);
+        layout.across.as_ref()?;
+        let place = |&member: &usize| (workers[member] / self.threads(), workers[member] % self.threads());
+        let members: Vec<_> = layout.members(Reach::Across).iter().map(place).collect();
+        window.board(plan, axes, &members, layout.place(Reach::Across))
     }
 
     fn transport(

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 
+use super::window::{Heap, Window};
 use super::{Link, Message, Part};
 use crate::buffer::Pool;
 use crate::error::{Error, Result};
@@ -26,12 +27,13 @@ struct Channels {
 struct Network {
     ranks: Vec<Sender<Letter>>,
     failure: OnceLock<Error>,
+    shared: OnceLock<Arc<Heap>>,
 }
 
 /// So many ranks, each connected to all others.
 pub(crate) fn network(ranks: usize) -> Vec<Arc<dyn Link>> {
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..ranks).map(|_| unbounded()).unzip();
-    let network = Arc::new(Network { ranks: senders, failure: OnceLock::new() });
+    let network = Arc::new(Network { ranks: senders, failure: OnceLock::new(), shared: OnceLock::new() });
     let end = |(rank, letters)| {
         let network = network.clone();
         Arc::new(Channels { rank, network, pool: Pool::new(), letters, inbox: Mutex::default() })
@@ -70,6 +72,11 @@ impl Link for Channels {
             inbox.entry((from, tag)).or_default().push_back(message);
         }
         Ok(inbox.get_mut(&(from, tag)).and_then(VecDeque::pop_front))
+    }
+
+    fn share(self: Arc<Self>, bytes: usize) -> Result<Option<Window>> {
+        let heap = self.network.shared.get_or_init(|| Arc::new(Heap::new(self.ranks(), bytes)));
+        Ok(heap.clone().window(self.rank))
     }
 
     fn abort(&self, cause: &Error) {

@@ -68,7 +68,7 @@ impl Hybrid {
 
     /// Looks whether a member that has not come to this round has taken another way through the same call:
     /// then it is another call.
-    fn compare(&self, member: usize, round: u64, mine: &Signature, inbox: &Inbox) -> Result<()> {
+    fn compare_with(&self, member: usize, round: u64, mine: &Signature, inbox: &Inbox) -> Result<()> {
         let call = round / ROUNDS * ROUNDS;
         let mut others = (call..call + ROUNDS).filter_map(|round| inbox.get(&(member, round)));
         let Some(other) = others.find(|other| !other.signature.agrees(mine)) else { return Ok(()) };
@@ -85,7 +85,7 @@ impl Hybrid {
                 self.pull(member, inbox)?;
             }
             if !inbox.contains_key(&(member, round)) {
-                self.compare(member, round, mine, inbox)?;
+                self.compare_with(member, round, mine, inbox)?;
                 ready = false;
             }
         }
@@ -151,6 +151,15 @@ impl Transport for Hybrid {
         let mut near = near.into_iter();
         let arrived = |member: &usize| inbox.remove(&(*member, round)).or_else(|| near.next());
         Ok(self.layout.members(reach).iter().map(arrived).collect())
+    }
+
+    fn compare(&self, call: u64, mine: &Signature) -> Result<()> {
+        let mut inbox = self.inbox.lock().expect("inbox");
+        for member in self.layout.all.iter().copied().filter(|&member| self.is_remote(member)) {
+            self.pull(member, &mut inbox)?;
+            self.compare_with(member, call * ROUNDS, mine, &inbox)?;
+        }
+        Ok(())
     }
 
     fn missing(&self, round: u64, reach: Reach) -> Vec<usize> {

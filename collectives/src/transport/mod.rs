@@ -11,6 +11,7 @@ pub(crate) mod threads;
 
 #[cfg(feature = "mpi")]
 pub mod mpi;
+pub mod window;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::collective::tree::Node;
 use crate::element::Element;
 use crate::error::{Error, Result};
 use crate::signature::Signature;
+use window::Window;
 
 /// A byte range of a shared buffer.
 #[derive(Clone, Debug)]
@@ -108,6 +110,12 @@ pub trait Link: Send + Sync {
     /// The time by which deadlines go: that of the clock, except in a simulation.
     fn now(&self) -> Instant {
         Instant::now()
+    }
+
+    /// Memory that the ranks of this machine share, so many bytes of each; `None` where there is none, or it has been
+    /// given out already. Every rank must call it alike, before the first message that depends on it.
+    fn share(self: Arc<Self>, _bytes: usize) -> Result<Option<Window>> {
+        Ok(None)
     }
 
     /// This rank's program has ended, and the link is not used any more in this run.
@@ -206,6 +214,9 @@ pub(crate) trait Transport: Send + Sync {
     /// differ. Makes progress, never blocks. An error if it is clear before that another member makes another
     /// call than `mine`.
     fn collect(&self, round: u64, reach: Reach, mine: &Signature) -> Result<Option<Vec<Arrival>>>;
+
+    /// An error if it is clear that another member makes another call of this number than `mine`.
+    fn compare(&self, call: u64, mine: &Signature) -> Result<()>;
 
     /// Members in reach who have not posted yet.
     fn missing(&self, round: u64, reach: Reach) -> Vec<usize>;

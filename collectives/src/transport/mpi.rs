@@ -23,16 +23,17 @@ mod packet;
 mod raw;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::buffer::{Buffer, BufferMut, Pool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::signals::Signals;
+use crate::transport::window::Window;
 use crate::transport::{LETTERS, Link, Message, Part};
 use packet::{Kind, Packet, Payload};
-use raw::{Comm, Transfer};
+use raw::{Comm, SharedMemory, Transfer};
 
 /// The MPI tag of packets.
 const PACKETS: i32 = 0;
@@ -60,7 +61,8 @@ pub fn connect(timeout: Duration) -> Result<Arc<dyn Link>> {
     let comm = Comm::of_world()?;
     let (rank, ranks) = comm.rank_and_size();
     let post = Mutex::new(Post::new(ranks));
-    Ok(Arc::new(Mpi { comm, rank, ranks, timeout, pool: Pool::new(), post }))
+    let shared = OnceLock::new();
+    Ok(Arc::new(Mpi { comm, rank, ranks, timeout, pool: Pool::new(), post, shared }))
 }
 
 struct Mpi {
@@ -70,6 +72,8 @@ struct Mpi {
     timeout: Duration,
     pool: Pool,
     post: Mutex<Post>,
+    /// Freed last: that waits for the peers, who have said goodbye by then.
+    shared: OnceLock<Arc<SharedMemory>>,
 }
 
 /// What is under way, to and from everyone.
@@ -137,6 +141,16 @@ impl Link for Mpi {
             post.check_alive(from, tag)?;
         }
         Ok(message)
+    }
+
+    fn share(self: Arc<Self>, bytes: usize) -> Result<Option<Window>> {
+        if self.shared.get().is_some() {
+            return Ok(None);
+        }
+        let memory = self.comm.share(bytes)?;
+        let window = memory.window(self.clone());
+        let _ = self.shared.set(memory);
+        Ok(Some(window))
     }
 
     fn abort(&self, cause: &Error) {

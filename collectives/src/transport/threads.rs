@@ -57,6 +57,10 @@ impl Transport for Threads {
         }))
     }
 
+    fn compare(&self, _: u64, _: &Signature) -> Result<()> {
+        Ok(())
+    }
+
     fn missing(&self, round: u64, _: Reach) -> Vec<usize> {
         self.hub.rendezvous.missing(round)
     }

@@ -7,9 +7,11 @@
 
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::ops::Range;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use mpi::collective::CommunicatorCollectives;
 use mpi::datatype::Equivalence;
 use mpi::environment::{initialize_with_threading, is_finalized, threading_support};
 use mpi::ffi;
@@ -20,8 +22,11 @@ use smallvec::SmallVec;
 
 use crate::buffer::{BufferMut, Pool};
 use crate::error::{Error, ErrorKind, Result};
-use crate::transport::Part;
+use crate::transport::window::Window;
+use crate::transport::{Link, Part};
 
+/// Regions of shared memory are whole ones of these.
+const PAGE: usize = 4096;
 /// MPI counts are `int`s: longer messages are cut here.
 const CHUNK: usize = 1 << 30;
 
@@ -163,6 +168,29 @@ impl Comm {
         Ok(Some((message, status.MPI_SOURCE as usize, count)))
     }
 
+    /// Memory that the ranks of this machine share, so many zeros of each. Every rank must call it.
+    pub fn share(&self, bytes: usize) -> Result<Arc<SharedMemory>> {
+        let bytes = bytes.next_multiple_of(PAGE);
+        let near = self.0.split_shared(0);
+        let mut ranks = vec![0; near.size() as usize];
+        near.all_gather_into(&self.0.rank(), &mut ranks[..]);
+        let (mut at, mut window) = (std::ptr::null_mut::<u8>(), MaybeUninit::uninit());
+        // SAFETY: plain out-parameters; the pointer is written to as the `void *` that it is.
+        check(unsafe {
+            let (at, window) = ((&raw mut at).cast(), window.as_mut_ptr());
+            ffi::MPI_Win_allocate_shared(bytes as _, 1, ffi::RSMPI_INFO_NULL, near.as_raw(), at, window)
+        })?;
+        // SAFETY: a call that succeeded has written both: `bytes` of memory, which nobody reaches before the ranks
+        // have next heard of each other.
+        let window = unsafe {
+            at.write_bytes(0, bytes);
+            window.assume_init()
+        };
+        let region = |(near, rank): (usize, &Rank)| Ok((*rank as usize, region(window, near)?));
+        let regions = ranks.iter().enumerate().map(region).collect::<Result<_>>()?;
+        Ok(Arc::new(SharedMemory { window, regions, bytes }))
+    }
+
     /// Ends every rank, this one included.
     pub fn abort(&self) -> ! {
         // Of the world: MPICH ends only the calling process when a duplicate is aborted.
@@ -173,6 +201,45 @@ impl Comm {
 impl Drop for Comm {
     fn drop(&mut self) {
         IN_USE.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Where the memory of a rank of this machine is.
+fn region(window: ffi::MPI_Win, near: usize) -> Result<NonNull<u8>> {
+    let (mut size, mut unit, mut at) = (0, 0, std::ptr::null_mut::<u8>());
+    // SAFETY: a live window of shared memory, and plain out-parameters.
+    check(unsafe {
+        ffi::MPI_Win_shared_query(window, near as Rank, &mut size, &mut unit, (&raw mut at).cast())
+    })?;
+    NonNull::new(at).ok_or_else(|| failure("MPI has shared no memory"))
+}
+
+/// What [`Comm::share`] gives.
+pub struct SharedMemory {
+    window: ffi::MPI_Win,
+    /// Of each rank of this machine, mapped here.
+    regions: Vec<(usize, NonNull<u8>)>,
+    bytes: usize,
+}
+
+// SAFETY: handles are usable from any thread (see `Comm`); the memory is reached through the window below only.
+unsafe impl Send for SharedMemory {}
+// SAFETY: as above.
+unsafe impl Sync for SharedMemory {}
+
+impl SharedMemory {
+    /// The way to use it, once. It keeps the link, which is to be the last to keep this value.
+    pub fn window(self: &Arc<Self>, link: Arc<dyn Link>) -> Window {
+        // SAFETY: MPI aligns its memory to pages, and regions are whole pages; it is mapped until it is freed on drop;
+        // every rank has zeroed its own, and a rank hears of the others before it calls anything that uses them.
+        unsafe { Window::new(self.regions.clone(), self.bytes, Arc::new((self.clone(), link))) }
+    }
+}
+
+impl Drop for SharedMemory {
+    fn drop(&mut self) {
+        // SAFETY: a live window, freed once; nobody has pointers into it any more. It waits for the other ranks.
+        let _ = check(unsafe { ffi::MPI_Win_free(&mut self.window) });
     }
 }
 
