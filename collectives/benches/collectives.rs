@@ -159,8 +159,10 @@ fn main() -> Result<ExitCode, Error> {
         on_threads(threads)?;
     }
     if !cfg!(feature = "mpi") {
-        println!("
-built without MPI: no ranks are measured");
+        println!(
+            "
+built without MPI: no ranks are measured"
+        );
         return Ok(ExitCode::SUCCESS);
     }
     let program = std::env::current_exe()?;

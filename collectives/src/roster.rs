@@ -106,7 +106,10 @@ impl Roster {
     /// Notes that the closure of a worker of this rank has returned, after so many calls in each of its groups;
     /// whoever waits for it learns so, on other ranks too.
     pub(crate) fn finish(&self, worker: usize, calls: Farewell) {
-        self.send_farewell(worker, &calls);
+        // A run that has failed says so itself; a farewell that came first would be taken for the cause.
+        if self.failure.get().is_none() {
+            self.send_farewell(worker, &calls);
+        }
         let _ = self.entries[worker].farewell.set(calls);
         self.ring_all();
     }

@@ -160,6 +160,11 @@ pub(crate) struct Started {
 }
 
 impl Started {
+    /// Makes progress, never blocks.
+    pub fn advance(&self) {
+        self.pending.as_ref().map(Pending::test);
+    }
+
     /// Waits, and gives the sums in the order in which they were started.
     pub fn finish(mut self) -> Vec<Tensor> {
         let Some(pending) = self.pending.take() else {

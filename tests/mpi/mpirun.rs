@@ -164,8 +164,11 @@ fn messages_arrive_whole_and_in_order() {
 
 #[test]
 fn every_collective_on_one_to_four_ranks() {
-    for ranks in 1..=4 {
-        let end = Run::start(ranks, SUITE, &[]).end();
+    let runs = (1..=4)
+        .map(|ranks| (ranks, &[][..]))
+        .chain([(2, &["--messages-only"][..]), (3, &["--messages-only"])]);
+    for (ranks, args) in runs {
+        let end = Run::start(ranks, SUITE, args).end();
         let said = end.succeeds().lines().find(|line| line.contains(" checks on ")).expect("a count");
         println!("{said}");
     }

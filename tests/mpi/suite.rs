@@ -1,7 +1,7 @@
 //! Every collective, over every element type, on meshes of all shapes that the ranks allow, against the naive
 //! answer: each worker knows what every other one brings, and computes what it must get.
 //!
-//! `mpi-suite [--simulate RANKS]`, under `mpirun` or with ranks played by threads.
+//! `mpi-suite [--simulate RANKS] [--messages-only]`, under `mpirun` or with ranks played by threads.
 
 mod oracle;
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 use axisgrad_collectives::axis::{blocks, share_of_blocks};
 use axisgrad_collectives::collective::tree::cover;
 use axisgrad_collectives::{
-    Buffer, Call, Error, Group, Mesh, MeshBuilder, Part, Partial, Parts, Reduction, Result, Worker,
+    Buffer, Call, Error, Group, Mesh, MeshBuilder, Node, Part, Partial, Parts, Reduction, Result, Worker,
 };
 use clap::Parser;
 use num_complex::Complex;
@@ -20,17 +20,23 @@ use oracle::{Sample, data, reduce, same};
 /// Empty, single, uneven, and large enough to be cut into shares and sent on their own.
 const LENGTHS: [usize; 5] = [7, 0, 1, 1000, 40_003];
 
+/// Longer than the memory that ranks share.
+const LONG: usize = 300_007;
+
 #[derive(Parser)]
 struct Flags {
     /// Play so many ranks by groups of threads, without MPI.
     #[arg(long, value_name = "RANKS")]
     simulate: Option<usize>,
+    /// Ranks share no memory.
+    #[arg(long)]
+    messages_only: bool,
 }
 
 fn main() -> Result<()> {
-    let simulate = Flags::parse().simulate;
+    let Flags { simulate, messages_only } = Flags::parse();
     let builder = || {
-        let builder = Mesh::builder().timeout(Duration::from_secs(60));
+        let builder = Mesh::builder().timeout(Duration::from_secs(60)).shared_memory(!messages_only);
         simulate.map_or(builder.clone(), |ranks| builder.simulated_ranks(ranks))
     };
     let first = builder().axes(["all"]).threads(1).build()?;
@@ -83,7 +89,30 @@ impl On<'_> {
             + self.collectives::<i32>(few)?
             + self.collectives::<i64>(few)?
             + self.collectives::<u8>(few)?
-            + self.collectives::<bool>(&LENGTHS[..1])?)
+            + self.collectives::<bool>(&LENGTHS[..1])?
+            + self.long()?)
+    }
+
+    /// What does not fit the memory that ranks share: more data, and more partials.
+    fn long(&self) -> Result<usize> {
+        self.all_reduce::<f32>(Reduction::Sum, LONG)?;
+        self.all_reduce_of_blocks::<f32>(Reduction::Sum, LONG / 8)?;
+        self.reduce_scatter::<f32>(Reduction::Sum, LONG)?;
+        self.all_reduce_of_every_other_block()?;
+        Ok(4)
+    }
+
+    fn all_reduce_of_every_other_block(&self) -> Result<()> {
+        let (size, index) = (self.group.size(), self.group.index());
+        let leaves = 300 * size as u64;
+        let block = |leaf: u64| data::<f32>(leaf as usize, 3);
+        let mine = (0..leaves).skip(index).step_by(size);
+        let partial = |leaf| Partial { node: Node::leaf(leaf), data: self.w.pool().copy_of(&block(leaf)) };
+        let (call, partials) = (Call::here("all_reduce_tree"), mine.map(partial).collect());
+        let got = self.group.all_reduce_tree::<f32>(&call, Reduction::Sum, leaves, 3, partials)?;
+        let expected = reduce(&(0..leaves).map(block).collect::<Vec<_>>(), Reduction::Sum);
+        self.check(got.as_slice(), &expected, "all_reduce_tree of every other block");
+        Ok(())
     }
 
     fn collectives<T: Sample>(&self, lengths: &[usize]) -> Result<usize> {

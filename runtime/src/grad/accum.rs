@@ -81,6 +81,11 @@ impl Buckets {
         }
     }
 
+    /// Lets what is under way go on: nobody else moves it while backward computes.
+    pub fn advance(&self) {
+        self.started.iter().for_each(|(_, started)| started.advance());
+    }
+
     /// Waits for all buckets and adds what they bring.
     pub fn finish(mut self, mut cts: Vec<Accum>) -> Vec<Option<Tensor>> {
         self.launch();

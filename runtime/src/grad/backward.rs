@@ -125,6 +125,7 @@ impl<'t> Sweep<'t> {
                 self.pass(&node, ct);
             }
             node.operands().for_each(|operand| self.release(operand));
+            self.buckets.advance();
         }
     }
 
