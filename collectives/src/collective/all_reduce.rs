@@ -228,7 +228,7 @@ fn small_among_ranks<T: Element>(
     joined: Pieces,
 ) -> Step<Buffer> {
     let canvas = Canvas::new(member.pool().alloc::<T>(reduce.len), [reduce.len * size_of::<T>()]);
-    let (targets, claim) = (vec![0..reduce.len], canvas.claim(0));
+    let (targets, claim) = (Vec::from_iter(Some(0..reduce.len)), canvas.claim(0));
     let task = Task {
         reduce,
         turn,

@@ -24,7 +24,7 @@ use crate::transport::{Parts, Reach};
 
 /// Room for what a call says of itself.
 const HEADER: usize = 4 << 10;
-/// In place of a number of subtrees: the sender's do not fit the header.
+/// In place of a number of subtrees that do not fit.
 const TOO_MANY: u64 = u64::MAX;
 /// Elements that pieces are cut at.
 const GRAIN: usize = 16;
