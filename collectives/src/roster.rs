@@ -6,8 +6,8 @@ mod recorder;
 
 use std::fmt::{self, Write};
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crossbeam::utils::CachePadded;
 use crate::error::{Error, ErrorKind};
 use crate::mesh::{AxisSet, Shape};
 use crate::signature::Signature;
-use crate::sync::Bell;
+use crate::sync::{Bell, OnceLock};
 use crate::transport::Link;
 use recorder::Recorder;
 

@@ -3,12 +3,45 @@
 #[cfg(loom)]
 pub(crate) use loom::sync::{Condvar, Mutex, atomic};
 #[cfg(not(loom))]
-pub(crate) use std::sync::{Condvar, Mutex, atomic};
+pub(crate) use std::sync::{Condvar, Mutex, OnceLock, atomic};
 
 use std::time::Duration;
 
 use atomic::AtomicUsize;
 use atomic::Ordering::{AcqRel, Acquire};
+
+/// What `std`'s does, for the model checker, which has none; the value is never freed.
+#[cfg(loom)]
+#[derive(Debug)]
+pub(crate) struct OnceLock<T: 'static>(Mutex<Option<&'static T>>);
+
+#[cfg(loom)]
+impl<T> OnceLock<T> {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        *self.0.lock().expect("once")
+    }
+
+    pub(crate) fn get_or_init(&self, init: impl FnOnce() -> T) -> &T {
+        self.0.lock().expect("once").get_or_insert_with(|| Box::leak(Box::new(init())))
+    }
+
+    pub(crate) fn set(&self, value: T) -> Result<(), T> {
+        let mut mine = Some(value);
+        self.get_or_init(|| mine.take().expect("called once"));
+        mine.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(loom)]
+impl<T> Default for OnceLock<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// Wakes one worker: others ring it after they have made something ready.
 ///

@@ -1,7 +1,7 @@
 //! A collective under way, and the one place where workers wait.
 
 use std::mem;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::exchange::Exchanging;
@@ -10,6 +10,7 @@ use crate::buffer::Pool;
 use crate::error::{Error, Result};
 use crate::roster::{LastCall, Roster};
 use crate::signature::{Signature, disagreement};
+use crate::sync::Mutex;
 use crate::transport::{Arrival, ROUNDS, Reach};
 
 /// A collective that has been started and not been finished.

@@ -4,6 +4,8 @@ mod agree;
 mod args;
 mod builder;
 pub mod env;
+#[cfg(all(test, loom))]
+mod model;
 mod panics;
 mod peers;
 mod run;

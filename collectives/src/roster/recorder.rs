@@ -1,11 +1,10 @@
 //! The flight recorder: what each worker has called last, always on, and shown with every failure.
 
+use super::LastCall;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use super::LastCall;
 
 /// Calls that are remembered of each worker.
 const CALLS: usize = 16;
@@ -73,5 +72,53 @@ impl fmt::Display for Recorder {
             write!(f, "{before}{call}, call {}", call.number)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(all(test, loom))]
+mod model {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::signature::{Call, Signature};
+
+    fn call(number: u64) -> LastCall {
+        let signature = Arc::new(Signature::new(&Call::here("psum"), 0, "all_reduce"));
+        LastCall { group: "batch".into(), number, signature }
+    }
+
+    /// The numbers of the calls that a failure shows.
+    fn shown(recorder: &Recorder) -> Vec<u64> {
+        let text = recorder.to_string();
+        let numbers = text.split(", call ").skip(1);
+        numbers
+            .map(|rest| rest.split([';', ',']).next().expect("a number").parse().expect("a number"))
+            .collect()
+    }
+
+    /// Whoever fails reads the recorders of all workers, while those go on.
+    #[test]
+    fn a_failure_shows_calls_without_a_gap_while_the_worker_goes_on() {
+        loom::model(|| {
+            let recorder = Arc::new(Recorder::default());
+            let first = CALLS as u64 - 1;
+            (0..first).for_each(|number| recorder.record(call(number)));
+            let worker = recorder.clone();
+            let thread = loom::thread::spawn(move || {
+                // The ring is full after the first of them.
+                for number in first..first + 3 {
+                    worker.record(call(number));
+                    worker.wait(true);
+                    worker.step(number);
+                }
+            });
+            let shown = shown(&recorder);
+            assert_eq!(shown.len(), SHOWN);
+            assert!(shown.is_sorted_by(|later, earlier| *later == earlier + 1), "{shown:?}");
+            assert!((first - 1..first + 3).contains(&shown[0]), "{shown:?}");
+            thread.join().expect("the worker ends");
+            assert_eq!(recorder.last().map(|call| call.number), Some(first + 2));
+            assert_eq!(recorder.calls.lock().expect("calls").len(), CALLS);
+        });
     }
 }

@@ -27,6 +27,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use signal_hook::consts::SIGTERM;
+
 use crate::buffer::{Buffer, BufferMut, Pool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::signals::Signals;
@@ -47,8 +49,9 @@ const READING: Duration = Duration::from_millis(250);
 const FORWARDING: Duration = Duration::from_millis(100);
 /// How long a launcher may take to end the other ranks of one that has died.
 const LAUNCHER: Duration = Duration::from_millis(1500);
-/// How long a rank that a peer is ending waits for that, before it does so itself.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long a rank that a peer is ending waits for that, before it ends by itself: Open MPI's launcher, when it
+/// is to end a job, may first sleep for a second.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// Joins MPI, initialising it if nobody has, and connects this rank to all the others.
 ///
@@ -276,7 +279,8 @@ impl Mpi {
         while Signals::received() == 0 && Instant::now() < until {
             thread::sleep(Duration::from_millis(2));
         }
-        Signals::obey(Signals::received());
+        let asked = Signals::received();
+        Signals::obey(if asked == 0 && !first && cause.kind() != ErrorKind::Lost { SIGTERM } else { asked });
         self.comm.abort()
     }
 

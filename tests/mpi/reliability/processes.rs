@@ -46,7 +46,9 @@ pub struct Training {
 pub struct End {
     pub status: ExitStatus,
     pub text: String,
-    /// When all of it was gone.
+    /// When all of its ranks were gone.
+    pub ranks_at: SystemTime,
+    /// When its launcher was gone, too.
     pub at: SystemTime,
     /// What it has left behind.
     pub left: Vec<String>,
@@ -103,10 +105,14 @@ impl Training {
 
     /// Waits until it has ended and all of its processes are gone.
     pub fn end(mut self) -> End {
-        let mut status = None;
+        let (mut status, mut ranks_at) = (None, None);
         let ended = within(LIMIT, || {
             status = self.child.try_wait().expect("a child");
-            status.is_some() && self.processes().into_iter().all(is_gone)
+            let processes = self.processes();
+            if ranks_at.is_none() && (status.is_some() || processes.len() == self.ranks.max(1)) {
+                ranks_at = processes.into_iter().all(is_gone).then(SystemTime::now);
+            }
+            status.is_some() && ranks_at.is_some()
         });
         let at = SystemTime::now();
         let text = self.text();
@@ -116,7 +122,8 @@ impl Training {
         for name in ["shared", "session"] {
             files(&self.folder.0.join(name), &mut left);
         }
-        End { status: status.expect("ended"), text, at, left, fault }
+        let ranks_at = ranks_at.expect("ended");
+        End { status: status.expect("ended"), text, ranks_at, at, left, fault }
     }
 }
 

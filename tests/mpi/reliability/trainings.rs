@@ -166,14 +166,14 @@ pub fn faults(budget: &mut Budget) -> Outcome {
             (2 + random.below(2), 1 + random.below(2))
         };
         let on = random.below(ranks.max(1) * threads).to_string();
-        let (fault, says) = random.of(&[
+        let (name, says) = random.of(&[
             ("panic", "panicked at "),
             ("error", "failed: no such file: batch.bin"),
             ("nan", "is not finite in step 7\n   it comes from "),
         ]);
-        let end = Training::start(ranks, threads, &["--fault", fault, "--on", &on, "--pace", "2"]).end();
+        let end = Training::start(ranks, threads, &["--fault", name, "--on", &on, "--pace", "2"]).end();
         let causes = end.text.matches(" ends the run: ").count() + end.text.matches("Error: ").count();
-        let named = match fault {
+        let named = match name {
             "nan" => {
                 end.text.contains(&format!(", on worker {on}, batch ")) && end.text.contains("trainer.rs:")
             }
@@ -184,25 +184,29 @@ pub fn faults(budget: &mut Budget) -> Outcome {
             (causes != 1, "not one cause"),
             (!named || !end.text.contains(says), "the cause is not named"),
         ];
-        none_of(&wrong, || format!("{fault} on worker {on} of {ranks} ranks x {threads}: {}", end.text))?;
-        let took = end.fault.map_or(f64::INFINITY, |fault| seconds(fault, end.at));
+        none_of(&wrong, || format!("{name} on worker {on} of {ranks} ranks x {threads}: {}", end.text))?;
+        let fault = end.fault.ok_or("nothing went wrong")?;
+        let (took, whole) = (seconds(fault, end.ranks_at), seconds(fault, end.at));
         if took > SOON {
-            println!(
-                "   {took:.2} s after {fault} on worker {on} of {ranks} ranks x {threads}: {}",
-                end.text
-            );
+            println!("   {took:.2} s after {name} on worker {on} of {ranks} ranks x {threads}: {}", end.text);
         }
-        Ok(took)
+        Ok((took, whole))
     });
-    tried.seen.sort_by(f64::total_cmp);
-    let at = |part: usize| tried.seen.get((tried.seen.len() * part).div_ceil(100).max(1) - 1).copied();
-    let [median, p99, worst] = [50, 99, 100].map(|part| at(part).unwrap_or(f64::INFINITY));
-    if p99 > SOON {
-        tried.wrong.push(format!("p99 is {p99:.2} s"));
+    let of = |times: &mut dyn Iterator<Item = f64>| {
+        let mut times: Vec<f64> = times.collect();
+        times.sort_by(f64::total_cmp);
+        let at = |part: usize| times.get((times.len() * part).div_ceil(100).max(1) - 1).copied();
+        [50, 99, 100].map(|part| at(part).unwrap_or(f64::INFINITY))
+    };
+    let ranks = of(&mut tried.seen.iter().map(|(ranks, _)| *ranks));
+    let whole = of(&mut tried.seen.iter().map(|(_, whole)| *whole));
+    if ranks[1] > SOON {
+        tried.wrong.push(format!("p99 is {:.2} s", ranks[1]));
     }
-    Outcome::of(tried, |_| {
-        format!("down after {median:.2} s in the median, {p99:.2} s at p99, {worst:.2} s at most")
-    })
+    let words = |[median, p99, worst]: [f64; 3]| {
+        format!("{median:.2} s in the median, {p99:.2} s at p99, {worst:.2} s at most")
+    };
+    Outcome::of(tried, |_| format!("down after {}; the launcher, too, after {}", words(ranks), words(whole)))
 }
 
 /// Places that trainings stall on.
