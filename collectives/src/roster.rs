@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam::utils::CachePadded;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::mesh::{AxisSet, Shape};
-use crate::signature::Signature;
+use crate::signature::{Signature, damaged};
 use crate::sync::{Bell, OnceLock};
 use crate::transport::Link;
 use recorder::Recorder;
@@ -120,6 +120,14 @@ impl Roster {
         let made =
             |calls: &Farewell| calls.iter().find(|(other, _)| *other == axes).map_or(0, |(_, count)| *count);
         self.entries[worker].farewell.get().is_some_and(|calls| made(calls) <= call)
+    }
+
+    /// Whether a signature that has come from outside is one of a worker of this mesh.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub(crate) fn check(&self, signature: &Signature) -> Result<()> {
+        self.entries.get(signature.worker).map(drop).ok_or_else(damaged)
     }
 
     /// Notes a call for the errors to come.

@@ -224,7 +224,8 @@ pub(crate) fn take_text(bytes: &mut &[u8]) -> Result<Cow<'static, str>> {
     Ok(Cow::Owned(String::from_utf8_lossy(head).into_owned()))
 }
 
-fn damaged() -> Error {
+/// The error of bytes that no build of ours has sent.
+pub(crate) fn damaged() -> Error {
     Error::new(ErrorKind::Peer, "a message header is damaged: are all ranks running the same build?")
 }
 

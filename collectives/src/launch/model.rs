@@ -21,7 +21,7 @@ fn check(first: fn(&Worker), second: fn(&Worker)) {
     model.max_branches = 100_000;
     model.check(move || {
         let mesh = Mesh::builder().axes(["batch"]).threads(2).build().expect("a mesh");
-        let process = Arc::new(Process::new(&mesh, None, 0));
+        let process = Arc::new(Process::new(&mesh, None, None, 0));
         let other = Worker::new(&mesh, &process, 1);
         let thread = loom::thread::spawn(move || run(&other, second));
         run(&Worker::new(&mesh, &process, 0), first);

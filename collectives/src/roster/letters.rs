@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Farewell, LastCall, Roster};
 use crate::error::Result;
 use crate::mesh::AxisSet;
-use crate::signature::{Signature, take, take_text};
+use crate::signature::{Signature, damaged, take, take_text};
 use crate::transport::LETTERS;
 
 /// A worker has finished: its number, then the calls it has made in each of its groups.
@@ -58,14 +58,16 @@ impl Roster {
         while !body.is_empty() {
             calls.push((take(&mut body)? as AxisSet, take(&mut body)?));
         }
-        let _ = self.entries[worker].farewell.set(calls);
+        let _ = self.entries.get(worker).ok_or_else(damaged)?.farewell.set(calls);
         Ok(())
     }
 
     fn note_answer(&self, mut body: &[u8]) -> Result<()> {
         let group = Arc::from(take_text(&mut body)?.as_ref());
         let number = take(&mut body)?;
-        self.record(LastCall { group, number, signature: Arc::new(Signature::decode(&mut body)?) });
+        let signature = Arc::new(Signature::decode(&mut body)?);
+        self.check(&signature)?;
+        self.record(LastCall { group, number, signature });
         Ok(())
     }
 
@@ -99,5 +101,26 @@ impl Roster {
         let Some(link) = &self.link else { return Ok(()) };
         let letter = [&self.run.to_le_bytes(), &kind.to_le_bytes(), body].concat();
         link.send(rank, LETTERS, &letter, &[])
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use proptest::prelude::{ProptestConfig, any, prop, proptest};
+
+    use super::*;
+    use crate::mesh::Shape;
+    use crate::transport::channels::network;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_letter_of_any_bytes_is_read_or_refused(kind in 0u64..4, words in prop::collection::vec(0u64..4, 0..6), rest in prop::collection::vec(any::<u8>(), 0..100)) {
+            let shape = Shape::new(vec![("batch".into(), 2)], 2, 1).expect("a shape");
+            let roster = Roster::new(&shape, 0, network(2).pop(), 0);
+            let words: Vec<u8> = [0, kind].into_iter().chain(words).flat_map(u64::to_le_bytes).collect();
+            let _ = roster.read(0, &[&words[..], &rest].concat());
+        }
     }
 }

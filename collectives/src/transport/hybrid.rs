@@ -57,6 +57,7 @@ impl Hybrid {
             }
             let round = take(&mut header)?;
             let signature = Arc::new(Signature::decode(&mut header)?);
+            self.roster.check(&signature)?;
             let (group, number) = (self.name.clone(), round / ROUNDS);
             self.roster.record(LastCall { group, number, signature: signature.clone() });
             let nodes = decode_nodes(&mut header)?;

@@ -32,6 +32,7 @@ use signal_hook::consts::SIGTERM;
 use crate::buffer::{Buffer, BufferMut, Pool};
 use crate::error::{Error, ErrorKind, Result};
 use crate::signals::Signals;
+use crate::signature::damaged;
 use crate::transport::window::Window;
 use crate::transport::{LETTERS, Link, Message, Part};
 use packet::{Kind, Packet, Payload};
@@ -194,7 +195,8 @@ impl Mpi {
         }
         for from in 0..self.ranks {
             while let Some(packet) = post.next_packet(from)? {
-                self.deliver(post, from, packet::decode(&self.pool, packet.bytes()))?;
+                let packet = packet::decode(&self.pool, packet.bytes()).ok_or_else(damaged)?;
+                self.deliver(post, from, packet)?;
             }
         }
         Ok(())

@@ -130,7 +130,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "price",
-        property: "price of the safety that is always on (the goal is < 3 % of a step of digits)",
+        property: "price of the safety that is always on (the goal is < 3 % of a step)",
         passes: None,
         run: price::step,
     },

@@ -62,37 +62,57 @@ pub fn encode(
     (Part { range: 0..bytes.len(), buffer }, large)
 }
 
-/// Reads what [`encode`] wrote.
-///
-/// # Panics
-/// If the bytes are not a packet.
-pub fn decode(pool: &Pool, bytes: &[u8]) -> Packet {
+/// Reads what [`encode`] wrote; `None` if the bytes are not a packet.
+pub fn decode(pool: &Pool, bytes: &[u8]) -> Option<Packet> {
     let mut rest = bytes;
-    let [kind, tag, parts_tag, header, parts] = [(); 5].map(|()| word(&mut rest));
-    let lengths: Vec<u64> = (0..parts).map(|_| word(&mut rest)).collect();
-    let header = take(&mut rest, header as usize).to_vec();
+    let kind = *[Kind::Data, Kind::Goodbye, Kind::Failure].get(word(&mut rest)? as usize)?;
+    let (tag, parts_tag) = (word(&mut rest)?, word(&mut rest)? as i32);
+    let (header, parts) = (word(&mut rest)?, word(&mut rest)?);
+    let lengths = (0..parts).map(|_| word(&mut rest)).collect::<Option<Vec<u64>>>()?;
+    let header = take(&mut rest, header as usize)?.to_vec();
     let payload = |length: u64| match length & 1 {
-        0 => Payload::Here(pool.copy_of(take(&mut rest, (length >> 1) as usize))),
-        _ => Payload::Follows((length >> 1) as usize),
+        0 => Some(Payload::Here(pool.copy_of(take(&mut rest, (length >> 1) as usize)?))),
+        _ => Some(Payload::Follows((length >> 1) as usize)),
     };
-    let payloads = lengths.into_iter().map(payload).collect();
-    let kind = [Kind::Data, Kind::Goodbye, Kind::Failure][kind as usize];
-    Packet { kind, tag, parts_tag: parts_tag as i32, header, payloads }
+    let payloads = lengths.into_iter().map(payload).collect::<Option<_>>()?;
+    Some(Packet { kind, tag, parts_tag, header, payloads })
 }
 
-fn word(rest: &mut &[u8]) -> u64 {
-    u64::from_le_bytes(take(rest, 8).try_into().expect("eight bytes"))
+fn word(rest: &mut &[u8]) -> Option<u64> {
+    Some(u64::from_le_bytes(take(rest, 8)?.try_into().ok()?))
 }
 
-fn take<'a>(rest: &mut &'a [u8], len: usize) -> &'a [u8] {
-    let (taken, left) = rest.split_at(len);
+fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(len)?;
     *rest = left;
-    taken
+    Some(taken)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{ProptestConfig, any, prop, prop_assert, proptest};
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_packet_of_any_bytes_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300), words in prop::collection::vec(0u64..9, 0..12)) {
+            // Small numbers get further than random bytes do.
+            let small: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
+            let _ = decode(&Pool::new(), &[&small[..], &bytes].concat());
+        }
+
+        #[test]
+        fn a_packet_that_is_cut_short_is_refused(at in any::<prop::sample::Index>()) {
+            let pool = Pool::new();
+            let part = Part::whole(pool.copy_of(&[7u8; 40]));
+            let (packet, _) = encode(&pool, Kind::Data, 3, 1, b"header", &[part]);
+            let bytes = packet.buffer.bytes();
+            prop_assert!(decode(&pool, &bytes[..at.index(bytes.len())]).is_none());
+        }
+    }
 
     #[test]
     fn what_is_written_is_read() {
@@ -103,7 +123,7 @@ mod tests {
         };
         let parts = [part(5, 1), part(ROOM, 2), part(0, 3), part(ROOM - 5, 4), part(1, 5)];
         let (packet, large) = encode(&pool, Kind::Data, u64::MAX - 3, 32_767, b"header", &parts);
-        let read = decode(&pool, packet.buffer.bytes());
+        let read = decode(&pool, packet.buffer.bytes()).expect("a packet");
 
         assert_eq!((read.kind, read.tag, read.parts_tag), (Kind::Data, u64::MAX - 3, 32_767));
         assert_eq!(read.header, b"header");

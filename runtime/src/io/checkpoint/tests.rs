@@ -1,5 +1,7 @@
 //! Saving on one mesh and loading on another; damage; and a disk that fails in the middle.
 
+mod reading;
+
 use std::fs;
 use std::io::{Error as IoError, Result as IoResult};
 use std::path::{Path, PathBuf};
