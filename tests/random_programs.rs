@@ -9,4 +9,5 @@ pub mod local;
 pub mod named;
 pub mod shrink;
 pub mod syntax;
+pub mod wider;
 pub mod written_out;

@@ -9,6 +9,10 @@ fn bits() -> Vec<Tensor> {
     vec![Tensor::from([12, 7, -3]), Tensor::from([10, 1, 2])]
 }
 
+fn number() -> Vec<Tensor> {
+    vec![op::complex(wave(&[2, 3]), waves(&[2, 3], 4))]
+}
+
 fn pair() -> Vec<Tensor> {
     vec![waves(&[2, 3], 1), waves(&[3], 2)]
 }
@@ -65,10 +69,10 @@ pub fn unary() -> Group {
         one("isnan", |x| x[0].isnan()),
         one("isinf", |x| x[0].isinf()),
         one("isfinite", |x| x[0].isfinite()),
-        one("real", |x| x[0].real()),
-        one("imag", |x| x[0].imag()),
-        one("conj", |x| x[0].conj()),
-        one("angle", |x| x[0].angle()),
+        row("real", number(), |x| x[0].real()),
+        row("imag", number(), |x| x[0].imag()),
+        row("conj", number(), |x| x[0].conj()),
+        row("angle", number(), |x| x[0].angle()),
         one("cast", |x| x[0].cast(DType::C128).cast(x[0].dtype())),
         row("logical_not", vec![Tensor::from([true, false])], |x| x[0].logical_not()),
         row("bitwise_not", bits(), |x| x[0].bitwise_not()),

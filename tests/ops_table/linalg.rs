@@ -44,10 +44,13 @@ pub fn rows() -> Group {
         one("slogdet", |x| op::slogdet(&x[0]).1),
         one("lu", |x| op::lu(&x[0]).1 + op::lu(&x[0]).2),
         one("qr", |x| op::qr(&x[0]).0 + op::qr(&x[0]).1),
-        // The signs of singular vectors and eigenvectors are open; their squares do not depend on them.
-        one("svd", |x| op::svd(&x[0]).0.square() + op::svd(&x[0]).2.square() * op::svd(&x[0]).1),
+        // The signs and phases of singular vectors and eigenvectors are open; their sizes do not depend on them.
+        one("svd", |x| {
+            let (u, s, vt) = op::svd(&x[0]);
+            u.abs().square() + vt.abs().square() * s
+        }),
         one("svdvals", |x| op::svdvals(&x[0])),
-        one("eigh", |x| op::eigh(&x[0]).1.square()),
+        one("eigh", |x| op::eigh(&x[0]).1.abs().square()),
         one("eigvalsh", |x| op::eigvalsh(&x[0])),
         one("pinv", |x| op::pinv(&op::slice(&x[0], 1, ..2))),
         two("lstsq", |x| op::lstsq(&op::slice(&x[0], 1, ..2), &x[1])),

@@ -1,7 +1,8 @@
 //! `ops_table [--write]`: measures what every op can do, and compares with `docs/ops.md`, or writes it.
 //!
 //! Each op stands in one of the lists of rows, with arguments to try it at. A function of `axisgrad::ops` that is in
-//! none of them is an error, and so is a cell of the page that says something else than what was measured.
+//! none of them is an error, and so is a derivative that is missing or wrong (see `proof.rs`), and a cell of the page that
+//! says something else than what was measured.
 
 mod activations;
 mod arithmetic;
@@ -11,6 +12,7 @@ mod linalg;
 mod measure;
 mod names;
 mod page;
+mod proof;
 mod reductions;
 mod row;
 mod shapes;
@@ -43,10 +45,15 @@ fn main() -> ExitCode {
     let groups = groups();
     let missing = names::missing(groups.iter().flat_map(|group| &group.rows).map(|row| row.name));
     let measured = |group: &Group| group.rows.iter().map(Row::measure).collect::<Vec<Measured>>();
-    let page = page::page(&groups, &groups.iter().map(measured).collect::<Vec<_>>(), COMMAND);
+    let measured: Vec<Vec<Measured>> = groups.iter().map(measured).collect();
+    let page = page::page(&groups, &measured, COMMAND);
+    let rows = groups.iter().flat_map(|group| &group.rows);
+    let complaints: Vec<String> =
+        rows.zip(measured.iter().flatten()).flat_map(|(row, cells)| proof::complaints(row, cells)).collect();
     let count: usize = groups.iter().map(|group| group.rows.len()).sum();
-    let result = if missing.is_empty() { settle(&page) } else { Err(names::complaint(&missing)) };
-    match result {
+    let named = if missing.is_empty() { Ok(()) } else { Err(names::complaint(&missing)) };
+    let proved = if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) };
+    match named.and(proved).and_then(|()| settle(&page)) {
         Ok(()) => {
             println!("{count} ops in the table\n1 passed, 0 failed");
             ExitCode::SUCCESS

@@ -5,12 +5,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use axisgrad::check::{check_grads, check_lanes, fuses_reduction, same_bits};
 use axisgrad::ops::{complex, stack};
-use axisgrad::{DType, Tensor, grad, vjp};
+use axisgrad::{DType, Tensor, grad, jvp};
 
 use super::row::{Row, waves};
 
 /// A cell: yes, or why not.
 pub type Cell = Result<(), String>;
+
+/// Why an op has no derivative: nothing goes in that could move.
+pub const NO_FLOATS: &str = "it takes no floats";
+/// Nothing comes out that could.
+pub const NO_FLOAT_RESULT: &str = "the result is no float";
+/// What comes out does not.
+pub const FLAT: &str = "its value is constant piece by piece: the derivative is zero";
 
 /// The cells of a row.
 pub struct Measured {
@@ -34,14 +41,14 @@ impl Row {
     pub fn measure(&self) -> Measured {
         let floats = self.floats();
         let inexact = if floats.is_empty() { Ok(()) } else { self.result_is_inexact() };
-        let derivative =
-            |check: &dyn Fn()| inexact.clone().and_then(|()| self.moves()).and_then(|()| tried(check));
+        let moves = inexact.and_then(|()| self.moves());
+        let derivative = |check: &dyn Fn()| moves.clone().and_then(|()| tried(check));
         Measured {
             vjp: derivative(&|| self.check_grads(&floats, 1)),
             jvp: derivative(&|| self.check_jvp(&floats)),
             order_2: derivative(&|| self.check_grads(&floats, 2)),
             lanes: self.lanes(),
-            complex: derivative(&|| self.check_grads(&floats.iter().map(turned).collect(), 1)),
+            complex: derivative(&|| self.check_grads(&self.complex_floats(), 1)),
             fuses: derivative(&|| assert!(self.fuses(), "its cotangents are no larger than its operands")),
         }
     }
@@ -51,8 +58,14 @@ impl Row {
         tried(&|| self.check_lanes()).and_then(|()| tried(&|| self.check_views())).map_err(why)
     }
 
-    fn floats(&self) -> Vec<Tensor> {
+    /// The arguments that are floats.
+    pub fn floats(&self) -> Vec<Tensor> {
         self.args.iter().filter(|x| x.dtype().is_inexact()).cloned().collect()
+    }
+
+    /// Complex numbers in their place.
+    pub fn complex_floats(&self) -> Vec<Tensor> {
+        self.floats().iter().map(turned).collect()
     }
 
     /// The arguments, with others in the place of the floats.
@@ -64,17 +77,32 @@ impl Row {
         self.args.iter().map(own).collect()
     }
 
-    fn at(&self, floats: &[Tensor]) -> Tensor {
+    /// The result, with those in the place of the floats.
+    pub fn at(&self, floats: &[Tensor]) -> Tensor {
         (self.call)(&self.with(floats))
     }
 
+    /// Whether a small step of the arguments is a small one of the result, as far as its derivative says.
     fn moves(&self) -> Cell {
-        if self.floats().is_empty() { Err("it takes no floats".into()) } else { Ok(()) }
+        let floats = self.floats();
+        if floats.is_empty() {
+            return Err(NO_FLOATS.into());
+        }
+        let weighted = |floats: &Vec<Tensor>| {
+            let value = self.at(floats);
+            (&value * waves(value.dims(), 6)).sum(()).real()
+        };
+        let slopes = || grad(weighted).at(&floats).iter().map(|x| x.abs().sum(()).item::<f64>()).sum::<f64>();
+        match catch_unwind(AssertUnwindSafe(slopes)) {
+            Ok(0.0) => Err(FLAT.into()),
+            // What fails is reported by the check itself.
+            _ => Ok(()),
+        }
     }
 
     fn result_is_inexact(&self) -> Cell {
         let dtype = (self.call)(&self.args).dtype();
-        if dtype.is_inexact() { Ok(()) } else { Err(format!("the result is no float but {}", kind(dtype))) }
+        if dtype.is_inexact() { Ok(()) } else { Err(format!("{NO_FLOAT_RESULT} but {}", kind(dtype))) }
     }
 
     fn check_grads(&self, floats: &Vec<Tensor>, order: usize) {
@@ -84,15 +112,13 @@ impl Row {
     /// ⟨u, J·v⟩ = ⟨Jᵀ·u, v⟩
     fn check_jvp(&self, floats: &Vec<Tensor>) {
         let f = |floats: &Vec<Tensor>| self.at(floats);
-        let tangents: Vec<Tensor> = floats.iter().map(|x| waves(x.dims(), 5)).collect();
-        // The transpose of the transpose.
-        let (value, pullback) = vjp(f).at(floats);
-        let (_, pushforward) = vjp(|ct: &Tensor| pullback.call(ct)).at(&value.zeros_like());
-        let moved = pushforward.call(&tangents);
+        let tangents: Vec<Tensor> = floats.iter().map(|x| waves(x.dims(), 5).cast(x.dtype())).collect();
+        let (value, moved) = jvp(f).at(floats, &tangents);
         let weights = waves(value.dims(), 6);
         let forward = (moved * &weights).sum(()).real().item::<f64>();
-        let slopes = grad(|floats: &Vec<Tensor>| (self.at(floats) * &weights).sum(()).real()).at(floats);
-        let backward: f64 = slopes.iter().zip(&tangents).map(|(a, b)| (a * b).sum(()).item::<f64>()).sum();
+        let slopes = grad(|floats: &Vec<Tensor>| (f(floats) * &weights).sum(()).real()).at(floats);
+        let pairs = slopes.iter().zip(&tangents);
+        let backward: f64 = pairs.map(|(a, b)| (a * b).sum(()).real().item::<f64>()).sum();
         let near = (forward - backward).abs() <= 1e-9 * (1.0 + backward.abs());
         assert!(near, "forward it is {forward}, and backward {backward}");
     }
@@ -154,7 +180,7 @@ fn copied(x: &Tensor) -> Tensor {
 
 /// The number with an imaginary part.
 fn turned(x: &Tensor) -> Tensor {
-    complex(x, waves(x.dims(), 9) * 0.4)
+    if x.dtype().is_complex() { x.clone() } else { complex(x, waves(x.dims(), 9) * 0.4) }
 }
 
 fn kind(dtype: DType) -> &'static str {
@@ -168,9 +194,15 @@ fn tried(check: &dyn Fn()) -> Cell {
 
 /// The first line of a message, without the name of the op and the dtypes of the day.
 fn rule(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panics");
+    let text = text(panic);
     let line = text.lines().next().unwrap_or_default();
     let rule = line.split_once(": ").filter(|(op, _)| !op.contains(' ')).map_or(line, |(_, rule)| rule);
     rule.split(", and ").next().unwrap_or(rule).to_owned()
+}
+
+/// The whole message.
+pub fn text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()))
+        .unwrap_or("it panics".to_owned())
 }

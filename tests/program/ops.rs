@@ -301,7 +301,12 @@ const LINEAR_ALGEBRA: &[Row] = &[
     ("inv", |_, o| vec![op::inv(&o[0])]),
     ("det", |_, o| vec![op::det(&o[0])]),
     ("slogdet", |_, o| Vec::from(<[Tensor; 2]>::from(op::slogdet(&o[0])))),
-    ("triangular_solve", |_, o| vec![op::triangular_solve(&o[0], &o[1], o.get("lower"), transposes(o))]),
+    ("triangular_solve", |_, o| {
+        // Transposed and conjugated, where it is 2.
+        let adjoint = o.find::<serde_json::Value>("trans").is_some_and(|trans| trans.as_i64() == Some(2));
+        let a = if adjoint { o[0].conj() } else { o[0].clone() };
+        vec![op::triangular_solve(&a, &o[1], o.get_or_default("lower"), transposes(o))]
+    }),
     ("eigvalsh", |_, o| vec![op::eigvalsh(&o[0])]),
     ("svdvals", |_, o| vec![op::svdvals(&o[0])]),
     ("matrix_power", |_, o| vec![op::matrix_power(&o[0], o.get("n"))]),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::local::TABLE;
+use super::local::{Local, rows};
 use super::syntax::{Arg, Block, Program, Scope, Stmt, Type, infer, infer_block};
 
 /// Random numbers (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
@@ -90,7 +90,7 @@ fn stmt(r: &mut Random, types: &[Type], scope: &Scope, depth: usize) -> Stmt {
     let kinds = if depth == 0 { 7 } else { 10 };
     match r.below(kinds) {
         0..=3 => {
-            let op = r.of(TABLE);
+            let op: &Local = r.of(&rows().collect::<Vec<_>>());
             let params = (0..op.params).map(|_| r.below(5)).collect();
             Stmt::Local(op.name, params, (0..op.operands).map(|_| recent(r, types)).collect())
         }

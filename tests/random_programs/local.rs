@@ -3,6 +3,8 @@
 use axisgrad::ops::{broadcast_to, complex, concat, expand_dims, outer, stack, take, where_};
 use axisgrad::{Tensor, cond, custom_jvp, custom_vjp, fori_loop, scan, while_loop};
 
+use super::wider::WIDER;
+
 /// A row of the table.
 #[derive(Clone, Copy)]
 #[allow(missing_docs)]
@@ -24,30 +26,35 @@ pub struct Local {
 /// # Panics
 /// If there is none.
 pub fn find(name: &str) -> &'static Local {
-    TABLE.iter().find(|op| op.name == name).unwrap_or_else(|| panic!("no op {name}"))
+    rows().find(|op| op.name == name).unwrap_or_else(|| panic!("no op {name}"))
+}
+
+/// All rows.
+pub fn rows() -> impl Iterator<Item = &'static Local> {
+    TABLE.iter().chain(WIDER)
 }
 
 type Fits = fn(&[&[usize]], &[usize]) -> bool;
 type Run = fn(&[Tensor], &[usize]) -> Tensor;
 
-const fn unary(name: &'static str, run: Run) -> Local {
+pub(super) const fn unary(name: &'static str, run: Run) -> Local {
     Local { name, operands: 1, params: 0, ids: false, fits: |_, _| true, run, plain: run }
 }
 
-const fn along(name: &'static str, run: Run) -> Local {
+pub(super) const fn along(name: &'static str, run: Run) -> Local {
     Local { name, operands: 1, params: 1, ids: false, fits: |x, p| p[0] < x[0].len(), run, plain: run }
 }
 
-const fn shape(name: &'static str, params: usize, fits: Fits, run: Run) -> Local {
+pub(super) const fn shape(name: &'static str, params: usize, fits: Fits, run: Run) -> Local {
     Local { name, operands: 1, params, ids: false, fits, run, plain: run }
 }
 
-const fn binary(name: &'static str, fits: Fits, run: Run) -> Local {
+pub(super) const fn binary(name: &'static str, fits: Fits, run: Run) -> Local {
     Local { name, operands: 2, params: 0, ids: false, fits, run, plain: run }
 }
 
 /// A row for each op. Functions that grow fast are taken of something bounded.
-pub const TABLE: &[Local] = &[
+const TABLE: &[Local] = &[
     unary("sin", |x, _| x[0].sin()),
     unary("tanh", |x, _| x[0].tanh()),
     unary("sigmoid", |x, _| x[0].sigmoid()),
@@ -166,11 +173,11 @@ pub const TABLE: &[Local] = &[
 /// Numbers of rows are below this.
 pub const ROWS: usize = 2;
 
-fn same(x: &[&[usize]], _: &[usize]) -> bool {
+pub(super) fn same(x: &[&[usize]], _: &[usize]) -> bool {
     x[0] == x[1]
 }
 
-fn inner(x: &[usize], y: &[usize]) -> bool {
+pub(super) fn inner(x: &[usize], y: &[usize]) -> bool {
     let contracted = if y.len() == 1 { y.first() } else { y.first().filter(|_| y.len() == 2) };
     (1..=2).contains(&x.len()) && x.last() == contracted && contracted.is_some()
 }

@@ -7,7 +7,9 @@
 mod construct;
 mod display;
 pub(crate) mod erf_inv;
+pub(crate) mod inverse;
 pub mod kernels;
+pub(crate) mod logistic;
 pub(crate) mod math;
 mod matrix;
 pub(crate) mod number;

@@ -40,15 +40,15 @@ pub trait Number: Scalar {
     /// The quotient; of integers, that towards 0 (and 0 of a division by 0).
     fn over(self, other: Self) -> Self;
 
+    /// -1, 0 or 1; of a complex number, that of its direction with the modulus 1; of NaN, NaN.
+    fn signum_or_zero(self) -> Self;
+
     /// *x^y*; of integers, a negative power is as [`power`](Self::power) has it.
     fn to_the(self, exponent: Self) -> Self;
 }
 
 /// A real number.
 pub trait Ordered: Number + PartialOrd {
-    /// -1, 0 or 1; of NaN, NaN.
-    fn signum_or_zero(self) -> Self;
-
     /// The remainder of a division, with the sign of the divisor; of an integer by 0, 0.
     fn modulo(self, divisor: Self) -> Self;
 }
@@ -66,6 +66,9 @@ pub trait Inexact: Number {
 
     /// The natural logarithm.
     fn logarithm(self) -> Self;
+
+    /// The tangent.
+    fn tangent(self) -> Self;
 
     /// The hyperbolic tangent.
     fn hyperbolic_tangent(self) -> Self;
@@ -96,16 +99,16 @@ macro_rules! floats {
                 self / other
             }
             #[inline]
+            fn signum_or_zero(self) -> Self {
+                if self > 0.0 { 1.0 } else if self < 0.0 { -1.0 } else { self }
+            }
+            #[inline]
             fn to_the(self, exponent: Self) -> Self {
                 self.powf(exponent)
             }
         }
 
         impl Ordered for $t {
-            #[inline]
-            fn signum_or_zero(self) -> Self {
-                if self > 0.0 { 1.0 } else if self < 0.0 { -1.0 } else { self }
-            }
             #[inline]
             fn modulo(self, divisor: Self) -> Self {
                 let rest = self % divisor;
@@ -129,6 +132,10 @@ macro_rules! floats {
             #[inline(always)]
             fn logarithm(self) -> Self {
                 math::$math::log(self)
+            }
+            #[inline(always)]
+            fn tangent(self) -> Self {
+                self.tan()
             }
             #[inline(always)]
             fn hyperbolic_tangent(self) -> Self {
@@ -173,6 +180,11 @@ macro_rules! floats {
                 }
             }
             #[inline]
+            fn signum_or_zero(self) -> Self {
+                let size = self.norm();
+                if size == 0.0 { self } else { Complex::new(self.re / size, self.im / size) }
+            }
+            #[inline]
             fn to_the(self, exponent: Self) -> Self {
                 self.powc(exponent)
             }
@@ -187,6 +199,10 @@ macro_rules! floats {
             }
             #[inline]
             fn log_one_plus(self) -> Self {
+                if self.re.abs().max(self.im.abs()) > 1e3 {
+                    // The squares overflow long before the logarithm does.
+                    return (self + 1.0).ln();
+                }
                 let size = 0.5 * (self.re * (self.re + 2.0) + self.im * self.im).ln_1p();
                 Complex::new(size, self.im.atan2(1.0 + self.re))
             }
@@ -199,8 +215,18 @@ macro_rules! floats {
                 self.ln()
             }
             #[inline]
+            fn tangent(self) -> Self {
+                let turned = Complex::new(-self.im, self.re).hyperbolic_tangent();
+                Complex::new(turned.im, -turned.re)
+            }
+            /// Far out, where the hyperbolic functions that it is a quotient of overflow, it is ±1 to rounding.
+            #[inline]
             fn hyperbolic_tangent(self) -> Self {
-                self.tanh()
+                if self.re.abs() <= 20.0 || self.is_nan() {
+                    return self.tanh();
+                }
+                let rest = 4.0 * self.im.sin() * self.im.cos() * (-2.0 * self.re.abs()).exp();
+                Complex::new((1.0 as $t).copysign(self.re), rest)
             }
         }
     )*};
@@ -232,6 +258,10 @@ macro_rules! integers {
                 if other == 0 { 0 } else { self.wrapping_div(other) }
             }
             #[inline]
+            fn signum_or_zero(self) -> Self {
+                ($signum)(self)
+            }
+            #[inline]
             #[allow(unused_comparisons)]
             fn to_the(self, exponent: Self) -> Self {
                 let (mut square, mut product, mut rest) = (self, 1, exponent.size() as u64);
@@ -247,10 +277,6 @@ macro_rules! integers {
         }
 
         impl Ordered for $t {
-            #[inline]
-            fn signum_or_zero(self) -> Self {
-                ($signum)(self)
-            }
             #[inline]
             fn modulo(self, divisor: Self) -> Self {
                 if divisor == 0 {
@@ -303,6 +329,16 @@ mod tests {
         let z = Complex::new(0.3f64, -1.2);
         assert!((z.exp_minus_one() - (z.exp() - 1.0)).norm() < 1e-15);
         assert!((z.log_one_plus() - (z + 1.0).ln()).norm() < 1e-15);
+    }
+
+    #[test]
+    fn functions_far_out_do_not_overflow() {
+        let z = |re: f64, im: f64| Complex::new(re, im);
+        assert_eq!(z(-800.0, 1.0).hyperbolic_tangent(), z(-1.0, 0.0));
+        assert!((z(20.1, 1.0).hyperbolic_tangent() - z(20.1, 1.0).tanh()).norm() < 1e-16);
+        assert_eq!(z(1.0, 800.0).tangent(), z(0.0, 1.0));
+        assert!((z(0.3, -1.2).tangent() - z(0.3, -1.2).tan()).norm() < 1e-15);
+        assert!((z(1e200, 1e200).log_one_plus() - z(1e200, 1e200).ln()).norm() < 1e-12);
     }
 
     #[test]

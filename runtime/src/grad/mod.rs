@@ -6,6 +6,7 @@
 pub(crate) mod accum;
 pub(crate) mod backward;
 pub(crate) mod checks;
+mod nested;
 mod norms;
 mod vjp;
 
@@ -145,11 +146,11 @@ impl<F, S, X> Differentiated<F, S, X> {
     {
         checks::positions(&S::positions(), site);
         checks::names(&self.reduce_axes, site);
-        let chosen = S::get(args);
+        let mut traced_args = nested::as_counted(args, self.reduce_axes.iter().map(String::as_str), site);
+        let chosen = S::get(&traced_args);
         checks::inputs("grad", &chosen, self.holomorphic, self.allow_int, site);
         let tape = Tape::new(&self.reduce_axes);
         let traced = chosen.map_leaves(|leaf| trace_leaf(&tape, leaf, site));
-        let mut traced_args = args.clone();
         S::put(&mut traced_args, traced.clone());
         (tape, traced, traced_args)
     }
@@ -207,6 +208,9 @@ macro_rules! parameters {
 
             /// Sums the gradients over these axes, instead of giving one per position: wherever a value that
             /// does not vary over one of them was broadcast along it, backward does a `psum`.
+            ///
+            /// Inside another function under `grad` whose own gradients are not reduced over one of them, its
+            /// arguments count as one value for each position, and a gradient by one of them is not summed.
             ///
             /// # Panics
             /// When called with arguments: if a name is given twice, or nothing in the function varies over it.

@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use super::backward::{Gradients, pull_back};
-use super::{checks, gradient_of, trace_leaf};
+use super::{checks, gradient_of, nested, trace_leaf};
 use crate::error::violation;
 use crate::function::{Arg, Arguments, Function, Select};
 use crate::tape::{Node, Tape, axes_of};
@@ -57,7 +57,9 @@ impl<F, S> Vjp<F, S> {
         S: Select<X::Args>,
     {
         checks::names(&self.reduce_axes, Location::caller());
-        trace::<S, _, _>(&args.to_args(), Tape::new(&self.reduce_axes), |args| self.f.call(args))
+        let names = self.reduce_axes.iter().map(String::as_str);
+        let args = nested::as_counted(&args.to_args(), names, Location::caller());
+        trace::<S, _, _>(&args, Tape::new(&self.reduce_axes), |args| self.f.call(args))
     }
 }
 

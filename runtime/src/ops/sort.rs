@@ -5,25 +5,26 @@ use std::cmp::Ordering;
 use super::{isnan, take_along_dim, where_};
 use crate::array::{Array, Dims};
 use crate::bind::bind;
-use crate::dtype::{DType, Scalar, dispatch};
+use crate::dtype::{DType, dispatch};
 use crate::op::Op;
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
 
-/// The places of the elements along `dim` in ascending order; equal ones keep theirs, NaN comes last.
+/// The places of the elements along `dim` in ascending order; equal ones keep theirs, NaN comes last. Complex numbers
+/// are ordered by their real parts, and equal ones by their imaginary parts.
 ///
-/// `T[..] -> i32[..]`, for any T but complex ones. It has no derivative.
+/// `T[..] -> i32[..]`. It has no derivative.
 ///
 /// # Panics
-/// If the elements are complex, or the dim does not exist.
+/// If the dim does not exist.
 #[track_caller]
 pub fn argsort(x: &Tensor, dim: isize) -> Tensor {
     bind(ArgSort { dim: x.dim_index("argsort", dim), descending: false }, &[x])
 }
 
-/// The elements along `dim` in ascending order; equal ones keep theirs, NaN comes last.
+/// The elements along `dim` in ascending order, as [`argsort`] has it.
 ///
-/// `T[..] -> T[..]`, for any T but complex ones. A cotangent goes back to where the element came from.
+/// `T[..] -> T[..]`. A cotangent goes back to where the element came from.
 ///
 /// ```
 /// use axisgrad::{Tensor, ops::sort};
@@ -31,7 +32,7 @@ pub fn argsort(x: &Tensor, dim: isize) -> Tensor {
 /// ```
 ///
 /// # Panics
-/// If the elements are complex, or the dim does not exist.
+/// If the dim does not exist.
 #[track_caller]
 pub fn sort(x: &Tensor, dim: isize) -> Tensor {
     take_along_dim(x, &argsort(x, dim), dim)
@@ -40,10 +41,10 @@ pub fn sort(x: &Tensor, dim: isize) -> Tensor {
 /// The `k` largest elements along the last dim, the largest first, and their places; of equal ones the first
 /// comes first, and NaN counts as larger than all.
 ///
-/// `T[..,n] -> T[..,k], i32[..,k]`, for any T but complex ones.
+/// `T[..,n] -> T[..,k], i32[..,k]`.
 ///
 /// # Panics
-/// If the elements are complex, or there are fewer than `k`.
+/// If there are fewer than `k`.
 #[track_caller]
 pub fn top_k(x: &Tensor, k: usize) -> (Tensor, Tensor) {
     let last = x.dim_index("top_k", -1);
@@ -92,7 +93,7 @@ impl Op for ArgSort {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<(DType, Dims), String> {
         let x = inputs[0];
-        if x.dtype.is_complex() || x.dtype == DType::Float0 {
+        if x.dtype == DType::Float0 {
             return Err(format!("elements of type {} have no order", x.dtype));
         }
         Ok((DType::I32, x.dims.clone()))
@@ -105,10 +106,17 @@ impl Op for ArgSort {
         let mut back: Dims = (0..x.ndim() - 1).collect();
         back.insert(dim, x.ndim() - 1);
         let rows = x.permute(&order).contiguous();
-        let places = dispatch!(x.dtype() in [ordered], T => {
-            let rows = rows.as_slice::<T>().chunks(x.dims()[dim].max(1));
-            rows.flat_map(|row| sorted_places(row, self.descending)).collect::<Vec<i32>>()
-        });
+        let n = x.dims()[dim].max(1);
+        let places: Vec<i32> = if x.dtype().is_complex() {
+            dispatch!(x.dtype() in [complex], T => {
+                let pairs: Vec<_> = rows.as_slice::<T>().iter().map(|z| (z.re, z.im)).collect();
+                pairs.chunks(n).flat_map(|row| sorted_places(row, self.descending)).collect()
+            })
+        } else {
+            dispatch!(x.dtype() in [ordered], T => {
+                rows.as_slice::<T>().chunks(n).flat_map(|row| sorted_places(row, self.descending)).collect()
+            })
+        };
         Array::from_vec_in::<i32>(x.pool(), places, rows.dims()).permute(&back)
     }
 
@@ -117,7 +125,7 @@ impl Op for ArgSort {
     }
 }
 
-fn sorted_places<T: Scalar + PartialOrd>(row: &[T], descending: bool) -> Vec<i32> {
+fn sorted_places<T: Copy + PartialOrd>(row: &[T], descending: bool) -> Vec<i32> {
     let is_nan = |x: T| x.partial_cmp(&x).is_none();
     let order = |a: T, b: T| a.partial_cmp(&b).unwrap_or_else(|| is_nan(a).cmp(&is_nan(b)));
     let mut places: Vec<i32> = (0..row.len() as i32).collect();
@@ -133,6 +141,7 @@ mod tests {
     use super::*;
     use crate::check::{check_grads, check_lanes};
     use crate::grad;
+    use crate::ops::complex;
 
     #[test]
     fn values() {
@@ -145,6 +154,14 @@ mod tests {
         assert_eq!(median(&Tensor::from([7i32, 1, 5, 2]), 0).item::<f32>(), 3.5);
         assert_eq!(median(&x, 1).slice(0, ..1).to_vec::<f32>(), [3.0]);
         assert!(median(&x, 1).index(0, 1).item::<f32>().is_nan());
+    }
+
+    #[test]
+    fn complex_numbers_by_their_parts() {
+        let z = complex(Tensor::from([2.0f64, 1.0, 2.0, f64::NAN]), Tensor::from([0.0f64, 3.0, -1.0, 0.0]));
+        assert_eq!(argsort(&z, 0).to_vec::<i32>(), [1, 2, 0, 3]);
+        let apart = complex(Tensor::from([2.0f64, 1.0, 1.5]), Tensor::from([0.0f64, 3.0, -1.0]));
+        check_grads(|z: &Tensor| sort(z, 0).square(), &apart, 2);
     }
 
     #[test]

@@ -5,20 +5,28 @@
 
 use nalgebra::linalg::{Cholesky, LU, SVD, SymmetricEigen};
 use nalgebra::{ComplexField, DMatrix, DVector, Dyn, RealField, SimdRealField};
+use num_traits::Zero;
 
 use super::missing;
 use crate::array::Array;
+use crate::array::number::Number;
 use crate::dtype::{Scalar, dispatch};
 
-/// The lower triangle L with L·Lᵀ = A, read from the lower triangle of A; NaN in the triangle where there is none:
+/// The lower triangle L with L·L* = A, read from the lower triangle of A; NaN in the triangle where there is none:
 /// `T[..,n,n] -> T[..,n,n]`.
 pub fn cholesky(a: &Array) -> Array {
-    dispatch!(a.dtype() in [float], T => {
-        each::<T, 1>([a], last(a, 2), |[a]| {
+    dispatch!(a.dtype() in [inexact], T => {
+        each::<T, T, 1>([a], last(a, 2), |[a]| {
             let none = DMatrix::from_element(a.nrows(), a.ncols(), missing::<T>());
-            Some(Cholesky::new(a).map_or_else(|| none.lower_triangle(), |c| c.l()))
+            let lower = Cholesky::new(a).map(|c| c.l()).filter(has_positive_diagonal);
+            Some(lower.unwrap_or_else(|| none.lower_triangle()))
         })
     })
+}
+
+/// A complex number has a square root even where a pivot is negative.
+fn has_positive_diagonal<T: ComplexField>(lower: &DMatrix<T>) -> bool {
+    lower.diagonal().iter().all(|x| x.clone().imaginary().is_zero() && x.clone().real().is_sign_positive())
 }
 
 /// Which half of a matrix counts, and whether it is transposed first.
@@ -33,7 +41,7 @@ pub struct Triangle {
 /// X with A·X = B, where A is a triangle: `T[..,n,n], T[..,n,m] -> T[..,n,m]`.
 pub fn triangular_solve(a: &Array, b: &Array, triangle: Triangle) -> Array {
     dispatch!(a.dtype() in [inexact], T => {
-        each::<T, 2>([a, b], last(b, 2), |[a, b]| match (triangle.lower, triangle.transposed) {
+        each::<T, T, 2>([a, b], last(b, 2), |[a, b]| match (triangle.lower, triangle.transposed) {
             (true, false) => a.solve_lower_triangular(&b),
             (true, true) => a.tr_solve_lower_triangular(&b),
             (false, false) => a.solve_upper_triangular(&b),
@@ -44,37 +52,39 @@ pub fn triangular_solve(a: &Array, b: &Array, triangle: Triangle) -> Array {
 
 /// X with A·X = B: `T[..,n,n], T[..,n,m] -> T[..,n,m]`.
 pub fn solve(a: &Array, b: &Array) -> Array {
-    dispatch!(a.dtype() in [inexact], T => each::<T, 2>([a, b], last(b, 2), |[a, b]| a.lu().solve(&b)))
+    dispatch!(a.dtype() in [inexact], T => each::<T, T, 2>([a, b], last(b, 2), |[a, b]| a.lu().solve(&b)))
 }
 
 /// The inverse: `T[..,n,n] -> T[..,n,n]`.
 pub fn inverse(a: &Array) -> Array {
-    dispatch!(a.dtype() in [inexact], T => each::<T, 1>([a], last(a, 2), |[a]| a.lu().try_inverse()))
+    dispatch!(a.dtype() in [inexact], T => each::<T, T, 1>([a], last(a, 2), |[a]| a.lu().try_inverse()))
 }
 
 /// The determinant: `T[..,n,n] -> T[..]`.
 pub fn determinant(a: &Array) -> Array {
     dispatch!(a.dtype() in [inexact], T => {
-        each::<T, 1>([a], &[], |[a]| Some(DMatrix::from_element(1, 1, a.lu().determinant())))
+        each::<T, T, 1>([a], &[], |[a]| Some(DMatrix::from_element(1, 1, a.lu().determinant())))
     })
 }
 
-/// The sign of the determinant, and the logarithm of its size: `T[..,n,n] -> T[..,2]`.
+/// The sign of the determinant (of a complex one, its direction), and the logarithm of its size:
+/// `T[..,n,n] -> T[..,2]`.
 pub fn sign_and_log(a: &Array) -> Array {
-    dispatch!(a.dtype() in [float], T => each::<T, 1>([a], &[2], |[a]| Some(sign_and_log_of(a.lu()))))
+    dispatch!(a.dtype() in [inexact], T => each::<T, T, 1>([a], &[2], |[a]| Some(sign_and_log_of(a.lu()))))
 }
 
-fn sign_and_log_of<T: RealField + Copy>(lu: LU<T, Dyn, Dyn>) -> DMatrix<T> {
+fn sign_and_log_of<T: ComplexField + Copy>(lu: LU<T, Dyn, Dyn>) -> DMatrix<T> {
     let swaps = lu.p().determinant::<T>();
     let diagonal = lu.u().diagonal();
-    let sign = diagonal.iter().fold(swaps, |sign, &x| if x.is_zero() { x } else { sign * x.signum() });
-    let log = diagonal.iter().fold(T::zero(), |sum, x| sum + x.abs().ln());
-    DMatrix::from_row_slice(1, 2, &[sign, log])
+    let sign =
+        diagonal.iter().fold(swaps, |sign, &x| if x.is_zero() { x } else { sign * x.unscale(x.modulus()) });
+    let log = diagonal.iter().fold(T::RealField::zero(), |sum, x| sum + x.modulus().ln());
+    DMatrix::from_row_slice(1, 2, &[sign, T::from_real(log)])
 }
 
 /// The signed determinants of what is left without row i and column j: `T[..,n,n] -> T[..,n,n]`.
 pub fn cofactors(a: &Array) -> Array {
-    dispatch!(a.dtype() in [inexact], T => each::<T, 1>([a], last(a, 2), |[a]| cofactors_of(a)))
+    dispatch!(a.dtype() in [inexact], T => each::<T, T, 1>([a], last(a, 2), |[a]| cofactors_of(a)))
 }
 
 /// From the singular values, because a product of all but one of them needs no division, and so a singular matrix
@@ -93,22 +103,21 @@ fn cofactors_of<T: ComplexField + Copy>(a: DMatrix<T>) -> Option<DMatrix<T>> {
     Some((v_t.adjoint() * inner * u.adjoint()).transpose() * turn)
 }
 
-/// The eigenvalues of symmetric matrices, ascending: `T[..,n,n] -> T[..,n]`.
+/// The eigenvalues of symmetric (of complex ones, self-adjoint) matrices, ascending: `T[..,n,n] -> R[..,n]`.
 pub fn eigenvalues(a: &Array) -> Array {
-    dispatch!(a.dtype() in [float], T => {
-        each::<T, 1>([a], last(a, 1), |[a]| {
+    dispatch!(a.dtype() in [inexact], T => {
+        each::<T, <T as Number>::Size, 1>([a], last(a, 1), |[a]| {
             let (eigen, order) = eigen(a)?;
-            let values: Vec<T> = order.iter().map(|&i| eigen.eigenvalues[i]).collect();
+            let values: Vec<_> = order.iter().map(|&i| eigen.eigenvalues[i]).collect();
             Some(DMatrix::from_row_slice(1, values.len(), &values))
         })
     })
 }
 
-/// The eigenvectors of symmetric matrices, in the columns, in the order of their eigenvalues:
-/// `T[..,n,n] -> T[..,n,n]`.
+/// The eigenvectors of such matrices, in the columns, in the order of their eigenvalues: `T[..,n,n] -> T[..,n,n]`.
 pub fn eigenvectors(a: &Array) -> Array {
-    dispatch!(a.dtype() in [float], T => {
-        each::<T, 1>([a], last(a, 2), |[a]| {
+    dispatch!(a.dtype() in [inexact], T => {
+        each::<T, T, 1>([a], last(a, 2), |[a]| {
             let (eigen, order) = eigen(a)?;
             Some(eigen.eigenvectors.select_columns(&order))
         })
@@ -116,9 +125,9 @@ pub fn eigenvectors(a: &Array) -> Array {
 }
 
 /// The decomposition, and the order of ascending eigenvalues.
-fn eigen<T: RealField + Copy>(a: DMatrix<T>) -> Option<(SymmetricEigen<T, Dyn>, Vec<usize>)> {
+fn eigen<T: ComplexField>(a: DMatrix<T>) -> Option<(SymmetricEigen<T, Dyn>, Vec<usize>)> {
     let rounds = rounds(&a)?;
-    let eigen = SymmetricEigen::try_new(a, T::simd_default_epsilon(), rounds)?;
+    let eigen = SymmetricEigen::try_new(a, T::RealField::simd_default_epsilon(), rounds)?;
     let mut order: Vec<usize> = (0..eigen.eigenvalues.len()).collect();
     let values = &eigen.eigenvalues;
     order.sort_by(|&i, &j| values[i].partial_cmp(&values[j]).unwrap_or(std::cmp::Ordering::Equal));
@@ -129,18 +138,19 @@ fn eigen<T: RealField + Copy>(a: DMatrix<T>) -> Option<(SymmetricEigen<T, Dyn>, 
 /// `T[..,n,n] -> T[..,n,n]`.
 pub fn lu(a: &Array) -> Array {
     dispatch!(a.dtype() in [inexact], T => {
-        each::<T, 1>([a], last(a, 2), |[a]| {
+        each::<T, T, 1>([a], last(a, 2), |[a]| {
             let lu = a.lu();
             Some(lu.l().lower_triangle() + lu.u() - DMatrix::identity(lu.l().nrows(), lu.l().ncols()))
         })
     })
 }
 
-/// P with A = P·L·U, for the triangles of [`lu`]: `T[..,n,n] -> T[..,n,n]`.
+/// P with A = P·L·U, for the triangles of [`lu`]: `T[..,m,n] -> T[..,m,m]`.
 pub fn lu_permutation(a: &Array) -> Array {
+    let &[m, _] = last(a, 2) else { unreachable!("two dims") };
     dispatch!(a.dtype() in [inexact], T => {
-        each::<T, 1>([a], last(a, 2), |[a]| {
-            let mut p = DMatrix::identity(a.nrows(), a.ncols());
+        each::<T, T, 1>([a], &[m, m], |[a]| {
+            let mut p = DMatrix::identity(a.nrows(), a.nrows());
             a.lu().p().inv_permute_rows(&mut p);
             Some(p)
         })
@@ -149,12 +159,12 @@ pub fn lu_permutation(a: &Array) -> Array {
 
 /// Q of A = Q·R, with the signs that make the diagonal of R positive: `T[..,m,n] -> T[..,m,n]` for m ≥ n.
 pub fn orthonormal(a: &Array) -> Array {
-    dispatch!(a.dtype() in [float], T => {
-        each::<T, 1>([a], last(a, 2), |[a]| {
+    dispatch!(a.dtype() in [inexact], T => {
+        each::<T, T, 1>([a], last(a, 2), |[a]| {
             let qr = a.qr();
             let (mut q, r) = (qr.q(), qr.r());
             for (mut column, x) in q.column_iter_mut().zip(r.diagonal().iter()) {
-                if *x < 0.0 {
+                if x.real() < 0.0 {
                     column.neg_mut();
                 }
             }
@@ -166,11 +176,11 @@ pub fn orthonormal(a: &Array) -> Array {
 /// U above V, with the singular values in descending order: `T[..,m,n] -> T[..,m+n,k]`, k = min(m, n).
 pub fn singular_vectors(a: &Array) -> Array {
     let &[m, n] = last(a, 2) else { unreachable!("two dims") };
-    dispatch!(a.dtype() in [float], T => {
-        each::<T, 1>([a], &[m + n, m.min(n)], |[a]| {
+    dispatch!(a.dtype() in [inexact], T => {
+        each::<T, T, 1>([a], &[m + n, m.min(n)], |[a]| {
             let svd = decomposed(a)?;
-            let (u, v_t) = (svd.u?, svd.v_t?);
-            Some(DMatrix::from_fn(m + n, u.ncols(), |i, j| if i < m { u[(i, j)] } else { v_t[(j, i - m)] }))
+            let (u, v) = (svd.u?, svd.v_t?.adjoint());
+            Some(DMatrix::from_fn(m + n, u.ncols(), |i, j| if i < m { u[(i, j)] } else { v[(i - m, j)] }))
         })
     })
 }
@@ -179,25 +189,26 @@ pub fn singular_vectors(a: &Array) -> Array {
 /// `T[..,m,n] -> T[..,n,m]`.
 pub fn pseudoinverse(a: &Array) -> Array {
     let &[m, n] = last(a, 2) else { unreachable!("two dims") };
-    dispatch!(a.dtype() in [float], T => {
-        each::<T, 1>([a], &[n, m], |[a]| {
+    dispatch!(a.dtype() in [inexact], T => {
+        each::<T, T, 1>([a], &[n, m], |[a]| {
             let svd = decomposed(a)?;
-            let least = svd.singular_values.max() * T::EPSILON * (10 * m.max(n)) as T;
+            type Size = <T as Number>::Size;
+            let least = svd.singular_values.max() * Size::EPSILON * (10 * m.max(n)) as Size;
             svd.pseudo_inverse(least).ok()
         })
     })
 }
 
 /// Singular values in descending order, and their vectors.
-fn decomposed<T: RealField + Copy>(a: DMatrix<T>) -> Option<SVD<T, Dyn, Dyn>> {
+fn decomposed<T: ComplexField>(a: DMatrix<T>) -> Option<SVD<T, Dyn, Dyn>> {
     let rounds = rounds(&a)?;
-    SVD::try_new(a, true, true, T::simd_default_epsilon(), rounds)
+    SVD::try_new(a, true, true, T::RealField::simd_default_epsilon(), rounds)
 }
 
 /// The exponential: `T[..,n,n] -> T[..,n,n]`.
 pub fn exponential(a: &Array) -> Array {
     dispatch!(a.dtype() in [float], T => {
-        each::<T, 1>([a], last(a, 2), |[a]| rounds(&a).map(|_| a.exp()))
+        each::<T, T, 1>([a], last(a, 2), |[a]| rounds(&a).map(|_| a.exp()))
     })
 }
 
@@ -211,10 +222,10 @@ fn last(a: &Array, n: usize) -> &[usize] {
 }
 
 /// `f` of every matrix of the stacks, whose results have the dims `result`; where there is none, NaN.
-fn each<T: Scalar, const N: usize>(
+fn each<T: Scalar, R: Scalar, const N: usize>(
     stacks: [&Array; N],
     result: &[usize],
-    f: impl Fn([DMatrix<T>; N]) -> Option<DMatrix<T>>,
+    f: impl Fn([DMatrix<T>; N]) -> Option<DMatrix<R>>,
 ) -> Array {
     let front = &stacks[0].dims()[..stacks[0].ndim() - 2];
     let ordered = stacks.map(|stack| stack.contiguous());
@@ -225,7 +236,7 @@ fn each<T: Scalar, const N: usize>(
     for i in 0..count {
         match f(ordered.each_ref().map(|stack| matrix(stack, i))) {
             Some(found) => elements.extend_from_slice(found.transpose().as_slice()),
-            None => elements.extend(std::iter::repeat_n(missing::<T>(), size)),
+            None => elements.extend(std::iter::repeat_n(missing::<R>(), size)),
         }
     }
     Array::from_vec_in(stacks[0].pool(), elements, [front, result].concat())

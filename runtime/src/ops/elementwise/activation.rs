@@ -3,9 +3,10 @@
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 use super::{elementwise, exp, sigmoid_pull, square, tanh_pull, where_positive};
+use crate::array::logistic::Logistic;
 use crate::array::number::Inexact;
 use crate::array::special::Special;
-use crate::dtype::Real;
+use crate::dtype::{Real, Scalar};
 use crate::ops::where_;
 use crate::tensor::Tensor;
 
@@ -19,7 +20,7 @@ elementwise! {
     pub tanh: Tanh [inexact -> same] (x) = x.hyperbolic_tangent(); |ct, y| [tanh_pull(ct, y)]
 
     /// The logistic function 1/(1 + *e⁻ˣ*).
-    pub sigmoid: Sigmoid [float -> same] (x) = logistic(x); |ct, y| [sigmoid_pull(ct, y)]
+    pub sigmoid: Sigmoid [inexact -> same] (x) = x.logistic(); |ct, y| [sigmoid_pull(ct, y)]
 
     /// *x* where it is positive, else 0. The derivative at 0 is 0.
     pub relu: Relu [float -> same] (x) = if x < 0.0 { 0.0 } else { x }; |ct, y| [where_positive(ct, x)]
@@ -40,48 +41,36 @@ elementwise! {
     ]
 
     /// *x* sigmoid(*x*), also called swish.
-    pub silu: Silu [float -> same] (x) = x * logistic(x); |ct, y| [silu_pull(ct, x)]
+    pub silu: Silu [inexact -> same] (x) = x * x.logistic(); |ct, y| [silu_pull(ct, x)]
 
     /// log(1 + *eˣ*), without overflow.
-    pub softplus: Softplus [float -> same] (x) = log_one_plus_exp(x); |ct, y| [ct * sigmoid(x)]
+    pub softplus: Softplus [inexact -> same] (x) = x.log_one_plus_exp(); |ct, y| [ct * sigmoid(x)]
 
     /// log(sigmoid(*x*)), without underflow.
-    pub log_sigmoid: LogSigmoid [float -> same] (x) = -log_one_plus_exp(-x); |ct, y| [ct * sigmoid(&-x)]
+    pub log_sigmoid: LogSigmoid [inexact -> same] (x) = -(-x).log_one_plus_exp(); |ct, y| [ct * sigmoid(&-x)]
 
     /// GELU, *x* Φ(*x*), in its tanh form: ½*x*(1 + tanh(√(2/π)(*x* + 0.044715*x³*))).
-    pub gelu: Gelu [float -> same] (x) = x * logistic(gelu_angle(x).0); |ct, y| [gelu_pull(ct, x)]
+    pub gelu: Gelu [float -> same] (x) = x * gelu_angle(x).0.logistic(); |ct, y| [gelu_pull(ct, x)]
 
     /// GELU as it is defined, *x* Φ(*x*), with the distribution function Φ of the normal distribution.
     pub gelu_exact: GeluExact [float -> same] (x) = x * x.normal_cdf(); |ct, y| [gelu_exact_pull(ct, x)]
 
     /// *ct* silu′(*x*).
-    part silu_pull: SiluPull [float -> same] (ct, x) = {
-        let s = logistic(x);
-        ct * s * (1.0 + x * (1.0 - s))
+    part silu_pull: SiluPull [inexact -> same] (ct, x) = {
+        let s = x.logistic();
+        ct * s * (T::ONE + x * (T::ONE - s))
     }; |bar, y| [silu_pull(bar, x), bar * ct * silu_curvature(x)]
 
     /// *ct* gelu′(*x*).
     part gelu_pull: GeluPull [float -> same] (ct, x) = {
         let (angle, slope) = gelu_angle(x);
-        let s = logistic(angle);
+        let s = angle.logistic();
         ct * s * (1.0 + x * (1.0 - s) * slope)
     }; |bar, y| [gelu_pull(bar, x), bar * ct * gelu_curvature(x)]
 
     /// *ct* gelu_exact′(*x*).
     part gelu_exact_pull: GeluExactPull [float -> same] (ct, x) = ct * (x.normal_cdf() + x * normal_pdf(x));
         |bar, y| [gelu_exact_pull(bar, x), bar * ct * gelu_exact_curvature(x)]
-}
-
-/// Of the smaller exponential, so that neither end overflows.
-#[inline(always)]
-fn logistic<T: Real + Inexact>(x: T) -> T {
-    let exp = (-x.abs()).exponential();
-    (if x < T::ZERO { exp } else { T::ONE }) / (T::ONE + exp)
-}
-
-#[inline(always)]
-fn log_one_plus_exp<T: Real + Inexact>(x: T) -> T {
-    x.max(T::ZERO) + (-x.abs()).exponential().log_one_plus()
 }
 
 /// Twice what the tanh form of GELU takes the tanh of, and its derivative: ½(1 + tanh *u*) is sigmoid(2*u*).

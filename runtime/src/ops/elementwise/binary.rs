@@ -4,6 +4,7 @@
 #![allow(clippy::bool_comparison)]
 
 use super::{elementwise, exp, larger_share, log, pow_base_slope, square, trunc};
+use crate::array::logistic::Logistic;
 use crate::array::number::{Inexact, Number, Ordered};
 use crate::dtype::Scalar;
 use crate::ops::where_;
@@ -50,17 +51,22 @@ elementwise! {
         -(ct * a / (square(a) + square(b)))
     ]
 
-    /// √(*a²* + *b²*). Its derivative at the origin is NaN.
-    pub hypot: Hypot [float -> same] (a, b) = a.hypot(b); |ct, y| [ct * a / y, ct * b / y]
+    /// √(*a²* + *b²*). At the origin, each derivative is ½, as in JAX.
+    pub hypot: Hypot [float -> same] (a, b) = a.hypot(b); |ct, y| [ct * cosine(a, y), ct * cosine(b, y)]
 
     /// log(*eᵃ* + *eᵇ*), without overflow.
-    pub logaddexp: LogAddExp [float -> same] (a, b) =
-        if a == b { a + std::f64::consts::LN_2 as T } else { a.max(b) + (-(a - b).abs()).exponential().log_one_plus() };
+    pub logaddexp: LogAddExp [inexact -> same] (a, b) = a.log_add_exp(b);
         |ct, y| [ct * share(a, y), ct * share(b, y)]
 
     /// *a* log *b*, and 0 where *a* is 0.
     pub xlogy: Xlogy [float -> same] (a, b) = if a == 0.0 && !b.is_nan() { 0.0 } else { a * b.logarithm() };
         |ct, y| [ct * log(b), ct * a / b]
+}
+
+/// *a*/*y*, and ½ for 0/0.
+fn cosine(a: &Tensor, y: &Tensor) -> Tensor {
+    let origin = y.eq(0.0);
+    where_(&origin, 0.5, a / where_(&origin, 1.0, y))
 }
 
 /// *e^(a - y)*: how much of the sum *eʸ* is *eᵃ*. Infinity counts as 0 here, as in JAX, so that where both are infinite

@@ -21,7 +21,7 @@ elementwise! {
         |bar, y| [tanh_pull(bar, t), bar * ct * t * -2.0]
 
     /// *ct s* (1 - *s*): *s* is a sigmoid.
-    part sigmoid_pull: SigmoidPull [float -> same] (ct, s) = ct * s * (1.0 - s);
+    part sigmoid_pull: SigmoidPull [inexact -> same] (ct, s) = ct * s * (T::ONE - s);
         |bar, y| [sigmoid_pull(bar, s), bar * ct * (1.0 - s * 2.0)]
 
     /// *b a^(b-1)*: the derivative of a power by its base.

@@ -134,7 +134,8 @@ fn derivatives_of_functions_of_complex_numbers() {
         conj,
     ];
     let more: [One; 9] = [real, imag, angle, asin, acos, atan, asinh, acosh, atanh];
-    for f in functions.into_iter().chain(more) {
+    let activations: [One; 6] = [sign, sigmoid, silu, softplus, log_sigmoid, sinc];
+    for f in functions.into_iter().chain(more).chain(activations) {
         check_grads(|z: &Tensor| f(z), &complex_wave(5), 2);
     }
 }
@@ -162,7 +163,8 @@ fn derivatives_of_functions_of_two() {
         check_grads(|a: &Tensor, b: &Tensor| f(a, b), (&a, &b), 2);
         check_lanes(|a: &Tensor, b: &Tensor| f(a, b), (&a, &b.slice(0, 0..2)));
     }
-    let holomorphic: [Two; 5] = [|a, b| a + b, |a, b| a - b, |a, b| a * b, |a, b| a / b, |a, b| pow(a, b)];
+    let holomorphic: [Two; 6] =
+        [|a, b| a + b, |a, b| a - b, |a, b| a * b, |a, b| a / b, |a, b| pow(a, b), |a, b| logaddexp(a, b)];
     for f in holomorphic {
         check_grads(|a: &Tensor, b: &Tensor| f(a, b), (&complex_wave(3), &complex_wave(1)), 2);
     }
@@ -215,6 +217,14 @@ fn conventions_at_kinks_and_ties() {
     assert_eq!([slope(|x| powi(x, 0), 0.0), slope(|x| powi(x, 1), 0.0)], [0.0, 1.0]);
     assert_eq!([slope(floor, 0.5), slope(round, 0.5), slope(|x| rem(x, 0.7), 0.5)], [0.0, 0.0, 1.0]);
     assert_eq!(slope(sinc, 0.0), 0.0);
+    for x in [1e-8, 1e-4] {
+        let series = -std::f64::consts::PI.powi(2) * x / 3.0;
+        assert!((slope(sinc, x) / series - 1.0).abs() < 1e-7);
+    }
+    let origin = Tensor::from(0.0);
+    let slopes = grad(|x: &Tensor, y: &Tensor| x.hypot(y)).argnums::<(crate::A0, crate::A1)>();
+    let (dx, dy) = slopes.at((&origin, &origin));
+    assert_eq!((dx.item::<f64>(), dy.item::<f64>()), (0.5, 0.5));
     let at = |x: f64, y: f64| {
         let (dx, dy) = grad(|x: &Tensor, y: &Tensor| x.pow(y))
             .argnums::<(crate::A0, crate::A1)>()
@@ -235,6 +245,32 @@ fn gradients_of_complex_numbers_are_not_conjugated() {
     assert_eq!(at_zero.item::<Complex<f64>>(), Complex::new(0.0, 0.0));
     let holomorphic = grad(|z: &Tensor| z.conj()).holomorphic().at(&Complex::new(3.0f64, 4.0).into());
     assert_eq!(holomorphic.item::<Complex<f64>>(), Complex::new(1.0, 0.0));
+}
+
+/// The sign of zero says on which side of a cut a number lies, of a function and of its derivative.
+#[test]
+fn derivatives_on_branch_cuts() {
+    let slope =
+        |f: One, z: Complex<f64>| grad(|z: &Tensor| f(z)).holomorphic().at(&z.into()).item::<Complex<f64>>();
+    let cuts: [(One, Complex<f64>); 6] = [
+        (asin, Complex::new(2.0, 0.0)),
+        (asin, Complex::new(-2.0, 0.0)),
+        (acos, Complex::new(2.0, 0.0)),
+        (acosh, Complex::new(-2.0, 0.0)),
+        (sqrt, Complex::new(-2.0, 0.0)),
+        (asinh, Complex::new(0.0, 2.0)),
+    ];
+    for (i, (f, z)) in cuts.into_iter().enumerate() {
+        for side in [1.0f64, -1.0] {
+            let along = |x: f64| if x == 0.0 { 0.0f64.copysign(side) } else { x };
+            let on = Complex::new(along(z.re), along(z.im));
+            let near = on
+                + Complex::new(if z.re == 0.0 { side } else { 0.0 }, if z.im == 0.0 { side } else { 0.0 })
+                    * 1e-9;
+            let (a, b) = (slope(f, on), slope(f, near));
+            assert!((a - b).norm() < 1e-8, "number {i}, side {side}: {a} on the cut, and {b} beside it");
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::f64::consts::{LN_2, LN_10};
 
 use super::{elementwise, maximum};
-use crate::array::number::{Inexact, Number, Ordered};
+use crate::array::inverse::Inverse;
+use crate::array::number::{Inexact, Number};
 use crate::dtype::Scalar;
 use crate::ops::where_;
 use crate::tensor::Tensor;
@@ -17,8 +18,8 @@ elementwise! {
     /// The derivative at 0 is 1 for real numbers, 0 for complex ones.
     pub abs: Abs [numeric -> real] (x) = x.size(); |ct, y| [abs_vjp(ct, x, y)]
 
-    /// -1, 0 or 1; of NaN, NaN. The derivative is 0. (Of a complex number, see [`angle`](super::angle()).)
-    pub sign: Sign [real -> same] (x) = x.signum_or_zero(); |ct, y| []
+    /// -1, 0 or 1; of NaN, NaN; of a complex number, *x*/|*x*|. The derivative is 0 for real numbers.
+    pub sign: Sign [numeric -> same] (x) = x.signum_or_zero(); |ct, y| [sign_vjp(ct, x, y)]
 
     /// *x²*.
     pub square: Square [numeric -> same] (x) = x.times(x); |ct, y| [ct * (x * 2)]
@@ -70,16 +71,16 @@ elementwise! {
     pub cos: Cos [inexact -> same] (x) = x.cos(); |ct, y| [-(ct * sin(x))]
 
     /// The tangent.
-    pub tan: Tan [inexact -> same] (x) = x.tan(); |ct, y| [ct * (square(y) + 1.0)]
+    pub tan: Tan [inexact -> same] (x) = x.tangent(); |ct, y| [ct * (square(y) + 1.0)]
 
     /// The inverse sine.
-    pub asin: Asin [inexact -> same] (x) = x.asin(); |ct, y| [ct * rsqrt(&(1.0 - square(x)))]
+    pub asin: Asin [inexact -> same] (x) = x.inverse_sine(); |ct, y| [ct * asin_slope(x)]
 
     /// The inverse cosine.
-    pub acos: Acos [inexact -> same] (x) = x.acos(); |ct, y| [-(ct * rsqrt(&(1.0 - square(x))))]
+    pub acos: Acos [inexact -> same] (x) = x.inverse_cosine(); |ct, y| [-(ct * asin_slope(x))]
 
     /// The inverse tangent.
-    pub atan: Atan [inexact -> same] (x) = x.atan(); |ct, y| [ct / (square(x) + 1.0)]
+    pub atan: Atan [inexact -> same] (x) = x.inverse_tangent(); |ct, y| [ct / (square(x) + 1.0)]
 
     /// The hyperbolic sine.
     pub sinh: Sinh [inexact -> same] (x) = x.sinh(); |ct, y| [ct * cosh(x)]
@@ -88,13 +89,13 @@ elementwise! {
     pub cosh: Cosh [inexact -> same] (x) = x.cosh(); |ct, y| [ct * sinh(x)]
 
     /// The inverse hyperbolic sine.
-    pub asinh: Asinh [inexact -> same] (x) = x.asinh(); |ct, y| [ct * rsqrt(&(square(x) + 1.0))]
+    pub asinh: Asinh [inexact -> same] (x) = x.inverse_hyperbolic_sine(); |ct, y| [ct * rsqrt(&(square(x) - -1.0))]
 
     /// The inverse hyperbolic cosine.
-    pub acosh: Acosh [inexact -> same] (x) = x.acosh(); |ct, y| [ct * acosh_slope(x)]
+    pub acosh: Acosh [inexact -> same] (x) = x.inverse_hyperbolic_cosine(); |ct, y| [ct * acosh_slope(x)]
 
     /// The inverse hyperbolic tangent.
-    pub atanh: Atanh [inexact -> same] (x) = x.atanh(); |ct, y| [ct / (1.0 - square(x))]
+    pub atanh: Atanh [inexact -> same] (x) = x.inverse_hyperbolic_tangent(); |ct, y| [ct / (1.0 - square(x))]
 
     /// The largest integer that is not larger. The derivative is 0.
     pub floor: Floor [float -> same] (x) = x.floor(); |ct, y| []
@@ -109,9 +110,25 @@ elementwise! {
     pub round: Round [float -> same] (x) = x.round_ties_even(); |ct, y| []
 }
 
+/// Real numbers keep their sign, and complex ones turn it: (ct - Re(ct·y) ȳ)/|x|, and 0 at 0.
+fn sign_vjp(ct: &Tensor, x: &Tensor, y: &Tensor) -> Tensor {
+    if !x.dtype().is_complex() {
+        return ct.zeros_like();
+    }
+    let (size, zero) = (x.abs(), x.eq(0.0));
+    let across = ct - (ct * y).real() * y.conj();
+    where_(&zero, 0.0, across / where_(&zero, 1.0, size))
+}
+
+/// 1/√(1 - x²); of complex numbers the product of two roots, which is on the same side of a cut as the function is.
+/// (To add a real 1 would take the sign from an imaginary part that is -0; to subtract one does not.)
+fn asin_slope(x: &Tensor) -> Tensor {
+    if x.dtype().is_complex() { rsqrt(&-(x - 1.0)) * rsqrt(&(x - -1.0)) } else { rsqrt(&(1.0 - square(x))) }
+}
+
 /// 1/√(x² - 1); the root of the product has another sign than the product of the roots for some complex numbers.
 fn acosh_slope(x: &Tensor) -> Tensor {
-    let (below, above) = (x - 1.0, x + 1.0);
+    let (below, above) = (x - 1.0, x - -1.0);
     if x.dtype().is_complex() { rsqrt(&below) * rsqrt(&above) } else { rsqrt(&(below * above)) }
 }
 
@@ -134,10 +151,18 @@ fn abs_vjp(ct: &Tensor, x: &Tensor, y: &Tensor) -> Tensor {
 #[track_caller]
 pub fn sinc(x: &Tensor) -> Tensor {
     let angle = x * std::f64::consts::PI;
-    let zero = angle.eq(0.0);
-    // Away from 0 where the quotient is not used, so that its derivatives are finite; near 0, a Taylor series.
-    let safe = where_(&zero, 1.0, &angle);
-    where_(&zero, 1.0 - square(&angle) / 6.0 + powi(&angle, 4) / 120.0, sin(&safe) / &safe)
+    let near = angle.abs().lt(0.5);
+    // What is not used is kept where its derivatives are finite.
+    let safe = where_(&near, 1.0, &angle);
+    where_(&near, taylor(&square(&where_(&near, &angle, 0.0))), sin(&safe) / &safe)
+}
+
+/// sin(t)/t near 0 by its Taylor series in *t²*; the derivatives of the quotient lose their digits there.
+fn taylor(square: &Tensor) -> Tensor {
+    // 1/(2k + 1)!
+    let coefficients = (1..8).rev().map(|k| (2..2 * k + 2).fold(1.0, |product, i| product / f64::from(i)));
+    let sum = coefficients.fold(square.zeros_like(), |sum, c| (c - sum) * square);
+    1.0 - sum
 }
 
 impl Tensor {

@@ -1,22 +1,23 @@
 //! `cholesky`: the square root of a positive-definite matrix that is a lower triangle.
 
 use super::triangular_solve::triangle_solved;
-use super::{symmetric, transposed};
+use super::{adjoint, symmetric, transposed};
 use crate::array::kernels::{self, Triangle};
 use crate::array::{Array, Dims};
 use crate::bind::bind;
 use crate::dtype::DType;
 use crate::op::Op;
-use crate::ops::{matmul, tril};
+use crate::ops::{conj, matmul, tril};
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
 
-/// The lower triangle L with L·Lᵀ = (A + Aᵀ)/2; NaN where that is not positive definite.
+/// The lower triangle L with L·L* = (A + A*)/2, where L* is its transpose (of complex matrices, the conjugate of that);
+/// NaN where that is not positive definite.
 ///
-/// `T[..,n,n] -> T[..,n,n]`, for floats.
+/// `T[..,n,n] -> T[..,n,n]`, for floats and complex.
 ///
 /// # Panics
-/// If the operand is no square matrix of floats.
+/// If the operand is no square matrix of floats or complex numbers.
 ///
 /// ```
 /// use axisgrad::{Tensor, ops::linalg::cholesky};
@@ -28,7 +29,7 @@ pub fn cholesky(x: &Tensor) -> Tensor {
     bind(Cholesky, &[&symmetric("cholesky", x)])
 }
 
-/// See [`cholesky`]; its operand is symmetric.
+/// See [`cholesky`]; its operand is its own adjoint.
 struct Cholesky;
 
 impl Op for Cholesky {
@@ -44,15 +45,15 @@ impl Op for Cholesky {
         kernels::cholesky(&inputs[0])
     }
 
-    /// Ā = L⁻ᵀ·Φ(Lᵀ·L̄)·L⁻¹ made symmetric, where Φ is the lower triangle with half the diagonal: I. Murray,
+    /// Ā = L⁻ᵀ·Φ(Lᵀ·L̄)·conj(L)⁻¹ made its own adjoint, where Φ is the lower triangle with half the diagonal: I. Murray,
     /// "Differentiation of the Cholesky decomposition", 2016.
     fn vjp(&self, _: usize, ct: &Tensor, _: &[Tensor], output: &Tensor) -> Option<Tensor> {
         let product = matmul(&transposed(output), ct);
         let lower = (tril(&product, 0) + tril(&product, -1)) * 0.5;
         let back = Triangle { lower: true, transposed: true };
         let left = triangle_solved(output, &lower, back);
-        let both = triangle_solved(output, &transposed(&left), back);
-        Some((&both + transposed(&both)) * 0.5)
+        let both = transposed(&triangle_solved(&conj(output), &transposed(&left), back));
+        Some((&both + adjoint(&both)) * 0.5)
     }
 }
 
@@ -61,8 +62,8 @@ mod tests {
     use super::super::close;
     use super::*;
     use crate::check::{check_grads, check_lanes};
-    use crate::ops::eye;
     use crate::ops::waves::waves;
+    use crate::ops::{complex, eye, triu};
 
     fn positive(dims: &[usize]) -> Tensor {
         let x = waves(dims, 0.3);
@@ -83,6 +84,17 @@ mod tests {
     fn derivatives_and_lanes() {
         check_grads(|x: &Tensor| cholesky(x).sin(), &positive(&[3, 3]), 2);
         check_lanes(cholesky, &positive(&[5, 3, 3]));
+    }
+
+    #[test]
+    fn of_complex_matrices() {
+        let z = complex(positive(&[3, 3]), waves(&[3, 3], 0.9));
+        let l = cholesky(&z);
+        close(&matmul(&l, &adjoint(&l)).real(), &z.real());
+        close(&triu(&l, 1).abs(), &z.real().zeros_like());
+        check_grads(|z: &Tensor| cholesky(z).sin(), &z, 2);
+        let bad = complex(Tensor::from([[1.0, 2.0], [2.0, 1.0]]), Tensor::from([[0.0, 0.5], [-0.5, 0.0]]));
+        assert!(cholesky(&bad).real().to_vec::<f64>()[0].is_nan());
     }
 
     #[test]

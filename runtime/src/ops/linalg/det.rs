@@ -2,14 +2,14 @@
 
 use std::panic::Location;
 
-use super::{Elements, check_square, inv, transposed};
+use super::{check_square, inv, transposed};
 use crate::array::kernels::{self, DotDims};
 use crate::array::{Array, Dims};
 use crate::bind::bind;
 use crate::dtype::{DType, Scalar, dispatch};
 use crate::op::Op;
 use crate::ops::dot::contraction;
-use crate::ops::{expand_dims, index, move_dim, swap_dims};
+use crate::ops::{complex, expand_dims, imag, index, move_dim, real, swap_dims};
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
 
@@ -29,22 +29,25 @@ use crate::types::{AxisSet, TensorType};
 /// ```
 #[track_caller]
 pub fn det(x: &Tensor) -> Tensor {
-    check_square("det", x, Elements::Inexact);
+    check_square("det", x);
     bind(Det, &[x])
 }
 
 /// The sign of the determinant and the logarithm of its size, which neither overflow nor vanish: 0 and -∞ for a
-/// singular matrix. The sign has no derivative.
+/// singular matrix. The sign of a complex determinant is its direction, a number of size 1; that of a real one has no
+/// derivative.
 ///
-/// `T[..,n,n] -> T[..], T[..]`, for floats.
+/// `T[..,n,n] -> T[..], R[..]`, for floats and complex, where R is the type of a number's size.
 ///
 /// # Panics
-/// If the operand is no square matrix of floats.
+/// If the operand is no square matrix of floats or complex numbers.
 #[track_caller]
 pub fn slogdet(x: &Tensor) -> (Tensor, Tensor) {
-    check_square("slogdet", x, Elements::Float);
+    check_square("slogdet", x);
     let both = bind(SignAndLog, &[x]);
-    (index(&both, -1, 0).stop_gradient(), index(&both, -1, 1))
+    let sign = index(&both, -1, 0);
+    let sign = if x.dtype().is_complex() { sign } else { sign.stop_gradient() };
+    (sign, real(&index(&both, -1, 1)))
 }
 
 /// See [`det`].
@@ -84,8 +87,15 @@ impl Op for SignAndLog {
         kernels::sign_and_log(&inputs[0])
     }
 
-    fn vjp(&self, _: usize, ct: &Tensor, inputs: &[Tensor], _: &Tensor) -> Option<Tensor> {
-        Some(each_matrix(&index(ct, -1, 1)) * transposed(&inv(&inputs[0])))
+    /// With t = tr(A⁻¹·dA), the logarithm moves by Re t, and the sign by i·Im(t) times itself.
+    fn vjp(&self, _: usize, ct: &Tensor, inputs: &[Tensor], output: &Tensor) -> Option<Tensor> {
+        let along = index(ct, -1, 1);
+        let along = if ct.dtype().is_complex() {
+            complex(real(&along), imag(&(index(ct, -1, 0) * index(output, -1, 0))))
+        } else {
+            along
+        };
+        Some(each_matrix(&along) * transposed(&inv(&inputs[0])))
     }
 }
 
@@ -175,7 +185,6 @@ mod tests {
     use super::super::{close, well_conditioned};
     use super::*;
     use crate::check::{check_grads, check_lanes};
-    use crate::ops::complex;
     use crate::ops::waves::waves;
 
     #[test]
@@ -194,7 +203,12 @@ mod tests {
         let x = well_conditioned(&[3, 3], 0.3);
         check_grads(det, &x, 3);
         check_grads(|x: &Tensor| slogdet(x).1, &x, 2);
-        check_grads(det, &complex(&x, waves(&[3, 3], 1.1)), 2);
+        let z = complex(&x, waves(&[3, 3], 1.1));
+        check_grads(det, &z, 2);
+        check_grads(|z: &Tensor| slogdet(z).0, &z, 2);
+        check_grads(|z: &Tensor| slogdet(z).1, &z, 2);
+        let (sign, log) = slogdet(&z);
+        assert!((sign * log.exp() - det(&z)).abs().item::<f64>() < 1e-12);
         check_grads(det, &well_conditioned(&[2, 4, 4], 0.1), 2);
         check_grads(det, &Tensor::from([[3.0]]), 2);
     }

@@ -1,23 +1,23 @@
-//! `eigvalsh` and `eigh`: eigenvalues and eigenvectors of symmetric matrices; and `svdvals`.
+//! `eigvalsh` and `eigh`: eigenvalues and eigenvectors of symmetric and self-adjoint matrices; and `svdvals`.
 
 use std::panic::Location;
 
-use super::{check_matrix, symmetric, transposed};
+use super::{adjoint, check_matrix, symmetric, transposed};
 use crate::array::kernels;
 use crate::array::{Array, Dims};
 use crate::bind::bind;
 use crate::dtype::DType;
 use crate::op::Op;
-use crate::ops::{concat, expand_dims, flip, matmul, slice, where_};
+use crate::ops::{concat, conj, expand_dims, flip, matmul, slice, where_};
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
 
-/// The eigenvalues of (A + Aᵀ)/2, ascending.
+/// The eigenvalues of (A + A*)/2, ascending, where A* is the transpose (of a complex matrix, the conjugate of that).
 ///
-/// `T[..,n,n] -> T[..,n]`, for floats.
+/// `T[..,n,n] -> R[..,n]`, for floats and complex, where R is the type of a number's size.
 ///
 /// # Panics
-/// If the operand is no square matrix of floats.
+/// If the operand is no square matrix of floats or complex numbers.
 ///
 /// ```
 /// use axisgrad::{Tensor, ops::linalg::eigvalsh};
@@ -29,13 +29,15 @@ pub fn eigvalsh(x: &Tensor) -> Tensor {
     bind(Eigenvalues, &[&symmetric("eigvalsh", x)])
 }
 
-/// The eigenvalues of (A + Aᵀ)/2, ascending, and in the columns of a matrix the eigenvectors, of length 1.
+/// The eigenvalues of (A + A*)/2, ascending, and in the columns of a matrix the eigenvectors, of length 1; see
+/// [`eigvalsh`].
 ///
-/// `T[..,n,n] -> T[..,n], T[..,n,n]`, for floats. Eigenvectors of equal eigenvalues have no derivative with respect
-/// to each other, and it counts as zero.
+/// `T[..,n,n] -> R[..,n], T[..,n,n]`, for floats and complex. Eigenvectors of equal eigenvalues have no derivative with
+/// respect to each other, and it counts as zero. The sign (of a complex eigenvector, the phase) is open: derivatives are
+/// those of functions that do not depend on it.
 ///
 /// # Panics
-/// If the operand is no square matrix of floats.
+/// If the operand is no square matrix of floats or complex numbers.
 #[track_caller]
 pub fn eigh(x: &Tensor) -> (Tensor, Tensor) {
     let x = symmetric("eigh", x);
@@ -44,10 +46,10 @@ pub fn eigh(x: &Tensor) -> (Tensor, Tensor) {
 
 /// The singular values, descending.
 ///
-/// `T[m,n] -> T[min(m,n)]`, with any dims before, for floats. It has no derivative where a value is zero.
+/// `T[m,n] -> R[min(m,n)]`, with any dims before, for floats and complex. It has no derivative where a value is zero.
 ///
 /// # Panics
-/// If the operand is no matrix of floats.
+/// If the operand is no matrix of floats or complex numbers.
 #[track_caller]
 pub fn svdvals(x: &Tensor) -> Tensor {
     check_matrix("svdvals", x, Location::caller());
@@ -56,14 +58,14 @@ pub fn svdvals(x: &Tensor) -> Tensor {
         let dims: Dims = x.dims()[..x.ndim() - 2].iter().copied().chain([size, size]).collect();
         crate::ops::zeros(x.dtype(), dims)
     };
-    // The eigenvalues of [[0, A], [Aᵀ, 0]] are the singular values, their negatives, and zeros.
+    // The eigenvalues of [[0, A], [A*, 0]] are the singular values, their negatives, and zeros.
     let upper = concat(&[&square(m), x], -1);
-    let lower = concat(&[&transposed(x), &square(n)], -1);
+    let lower = concat(&[&adjoint(x), &square(n)], -1);
     let values = bind(Eigenvalues, &[&concat(&[&upper, &lower], -2)]);
     flip(&slice(&values, -1, m.max(n)..), -1)
 }
 
-/// See [`eigvalsh`]; its operand is symmetric.
+/// See [`eigvalsh`]; its operand is its own adjoint.
 struct Eigenvalues;
 
 impl Op for Eigenvalues {
@@ -73,7 +75,7 @@ impl Op for Eigenvalues {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<(DType, Dims), String> {
         let dims = &inputs[0].dims;
-        Ok((inputs[0].dtype, Dims::from_slice(&dims[..dims.len() - 1])))
+        Ok((inputs[0].dtype.real(), Dims::from_slice(&dims[..dims.len() - 1])))
     }
 
     fn eval(&self, inputs: &[Array], _: &AxisSet) -> Array {
@@ -82,11 +84,11 @@ impl Op for Eigenvalues {
 
     fn vjp(&self, _: usize, ct: &Tensor, inputs: &[Tensor], _: &Tensor) -> Option<Tensor> {
         let vectors = bind(Eigenvectors, &[&inputs[0]]);
-        Some(matmul(&(&vectors * expand_dims(ct, -2)), &transposed(&vectors)))
+        Some(matmul(&(conj(&vectors) * expand_dims(ct, -2)), &transposed(&vectors)))
     }
 }
 
-/// See [`eigh`]; its operand is symmetric.
+/// See [`eigh`]; its operand is its own adjoint.
 struct Eigenvectors;
 
 impl Op for Eigenvectors {
@@ -102,7 +104,7 @@ impl Op for Eigenvectors {
         kernels::eigenvectors(&inputs[0])
     }
 
-    /// Ā = V·(F∘(Vᵀ·V̄))·Vᵀ made symmetric, with F = 1/(λj - λi) off the diagonal: M. Giles, "Collected matrix
+    /// Ā = conj(V)·(F∘(Vᵀ·V̄))·Vᵀ made its own adjoint, with F = 1/(λj - λi) off the diagonal: M. Giles, "Collected matrix
     /// derivative results for forward and reverse mode algorithmic differentiation", 2008.
     fn vjp(&self, _: usize, ct: &Tensor, inputs: &[Tensor], output: &Tensor) -> Option<Tensor> {
         let values = bind(Eigenvalues, &[&inputs[0]]);
@@ -111,8 +113,8 @@ impl Op for Eigenvectors {
         // The inner choice keeps a division by zero out of the derivative of this rule.
         let inverse = where_(&equal, 0, 1.0 / where_(&equal, 1, &gaps));
         let inner = inverse * matmul(&transposed(output), ct);
-        let whole = matmul(&matmul(output, &inner), &transposed(output));
-        Some((&whole + transposed(&whole)) * 0.5)
+        let whole = matmul(&matmul(&conj(output), &inner), &transposed(output));
+        Some((&whole + adjoint(&whole)) * 0.5)
     }
 }
 
@@ -123,7 +125,7 @@ mod tests {
     use crate::check::{check_grads, check_lanes};
     use crate::grad;
     use crate::ops::waves::waves;
-    use crate::ops::{diag, eye};
+    use crate::ops::{complex, diag, eye};
 
     #[test]
     fn values() {
@@ -155,6 +157,19 @@ mod tests {
         check_grads(|x: &Tensor| eigh(x).1.square().sin(), &x, 2);
         check_lanes(eigvalsh, &well_conditioned(&[5, 3, 3], 0.3));
         check_lanes(|x: &Tensor| eigh(x).1, &well_conditioned(&[5, 3, 3], 0.3));
+    }
+
+    #[test]
+    fn of_complex_matrices() {
+        let z = complex(well_conditioned(&[3, 3], 0.3), waves(&[3, 3], 1.1));
+        let (values, vectors) = eigh(&z);
+        assert!(values.dtype() == DType::F64 && values.to_vec::<f64>().is_sorted());
+        let whole = matmul(&(&vectors * expand_dims(&values, -2)), &adjoint(&vectors));
+        close(&(whole - symmetric("", &z)).abs(), &values.zeros_like().expand_dims(0).broadcast_to(&[3, 3]));
+        check_grads(|z: &Tensor| eigvalsh(z).sin(), &z, 2);
+        // The phase of an eigenvector is open.
+        check_grads(|z: &Tensor| eigh(z).1.abs().square().sin(), &z, 2);
+        check_grads(|z: &Tensor| svdvals(&slice(z, 0, ..2)).sin(), &z, 2);
     }
 
     #[test]

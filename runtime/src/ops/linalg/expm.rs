@@ -1,6 +1,6 @@
 //! `expm`: the exponential of a matrix.
 
-use super::{Elements, check_square, transposed};
+use super::{check_square, transposed};
 use crate::array::kernels;
 use crate::array::{Array, Dims};
 use crate::bind::bind;
@@ -26,7 +26,7 @@ use crate::types::{AxisSet, TensorType};
 /// ```
 #[track_caller]
 pub fn expm(x: &Tensor) -> Tensor {
-    check_square("expm", x, Elements::Inexact);
+    check_square("expm", x);
     if !x.dtype().is_complex() {
         return bind(Exponential, &[x]);
     }

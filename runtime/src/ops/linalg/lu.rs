@@ -1,23 +1,26 @@
 //! `lu`: a matrix as a permutation, a lower and an upper triangle.
 
+use std::panic::Location;
+
 use super::triangular_solve::triangle_solved;
-use super::{Elements, check_square, transposed};
+use super::{check_matrix, transposed};
 use crate::array::kernels::{self, Triangle};
 use crate::array::{Array, Dims};
 use crate::bind::bind;
 use crate::dtype::DType;
 use crate::op::Op;
-use crate::ops::{eye, matmul, tril, triu};
+use crate::ops::{concat, eye, matmul, slice, tril, triu};
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
 
 /// P, L and U with A = P·L·U: a permutation, a lower triangle with ones on the diagonal, and an upper triangle. Rows
 /// are swapped so that each pivot is the largest there is. P has no derivative.
 ///
-/// `T[..,n,n] -> T[..,n,n], T[..,n,n], T[..,n,n]`, for floats and complex.
+/// `T[m,n] -> T[m,m], T[m,k], T[k,n]` with k = min(m, n) and any dims before, for floats and complex. The derivative needs
+/// the first k columns to be linearly independent.
 ///
 /// # Panics
-/// If the operand is no square matrix of floats or complex numbers.
+/// If the operand is no matrix of floats or complex numbers.
 ///
 /// ```
 /// use axisgrad::{Tensor, ops::linalg::lu};
@@ -28,10 +31,31 @@ use crate::types::{AxisSet, TensorType};
 /// ```
 #[track_caller]
 pub fn lu(x: &Tensor) -> (Tensor, Tensor, Tensor) {
-    check_square("lu", x, Elements::Inexact);
-    let packed = bind(Packed, &[x]);
-    let (lower, upper) = parts(&packed);
-    (bind(Permutation, &[x]).stop_gradient(), lower, upper)
+    check_matrix("lu", x, Location::caller());
+    let p = bind(Permutation, &[x]).stop_gradient();
+    let k = x.dim(-2).min(x.dim(-1));
+    if x.dim(-2) > k {
+        let (lower, upper) = tall(&matmul(&transposed(&p), x), k);
+        return (p, lower, upper);
+    }
+    // The columns after the first k do not decide which rows are swapped.
+    let (lower, first) = parts(&bind(Packed, &[&slice(x, -1, ..k)]));
+    if x.dim(-1) == k {
+        return (p, lower, first);
+    }
+    let others = matmul(&transposed(&p), &slice(x, -1, k..));
+    let others = triangle_solved(&lower, &others, Triangle { lower: true, transposed: false });
+    (p, lower, concat(&[&first, &others], -1))
+}
+
+/// L and U of a matrix with more rows than columns, which are in order: those of the first `k` rows, and below
+/// what is left of the others times U⁻¹.
+#[track_caller]
+fn tall(rows: &Tensor, k: usize) -> (Tensor, Tensor) {
+    let (lower, upper) = parts(&bind(Packed, &[&slice(rows, -2, ..k)]));
+    let below = transposed(&slice(rows, -2, k..));
+    let below = transposed(&triangle_solved(&upper, &below, Triangle { lower: false, transposed: true }));
+    (concat(&[&lower, &below], -2), upper)
 }
 
 /// The two triangles of a packed matrix; the ones on the diagonal of the first are not stored.
@@ -77,7 +101,8 @@ impl Op for Permutation {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<(DType, Dims), String> {
-        Ok((inputs[0].dtype, inputs[0].dims.clone()))
+        let [front @ .., m, _] = &inputs[0].dims[..] else { unreachable!("a matrix") };
+        Ok((inputs[0].dtype, [front, &[*m, *m]].concat().into()))
     }
 
     fn eval(&self, inputs: &[Array], _: &AxisSet) -> Array {
@@ -101,10 +126,13 @@ mod tests {
     #[test]
     fn values() {
         let x = flip(&well_conditioned(&[2, 4, 4], 0.3), -2);
-        let (p, l, u) = lu(&x);
-        close(&matmul(&p, &matmul(&l, &u)), &x);
-        close(&triu(&l, 1), &x.zeros_like());
-        close(&tril(&u, -1), &x.zeros_like());
+        for x in [x.clone(), slice(&x, -1, ..2), slice(&x, -2, ..3), slice(&x, -1, ..1)] {
+            let (p, l, u) = lu(&x);
+            close(&matmul(&p, &matmul(&l, &u)), &x);
+            close(&triu(&l, 1), &l.zeros_like());
+            close(&tril(&u, -1), &u.zeros_like());
+            assert!(l.abs().max(()).item::<f64>() <= 1.0, "the pivots are the largest");
+        }
     }
 
     #[test]
@@ -112,12 +140,16 @@ mod tests {
         let x = flip(&well_conditioned(&[3, 3], 0.3), -2);
         check_grads(|x: &Tensor| lu(x).1.sin() + lu(x).2.cos(), &x, 2);
         check_grads(|x: &Tensor| lu(x).2, &complex(&x, waves(&[3, 3], 1.1)), 2);
+        for x in [slice(&x, -1, ..2), slice(&x, -2, ..2)] {
+            check_grads(|x: &Tensor| lu(x).1.sin(), &x, 2);
+            check_grads(|x: &Tensor| lu(x).2.sin(), &complex(&x, waves(x.dims(), 1.1)), 2);
+        }
         check_lanes(|x: &Tensor| lu(x).2, &well_conditioned(&[5, 3, 3], 0.3));
     }
 
     #[test]
-    #[should_panic(expected = "lu: a square matrix is needed, and this has dims 2 and 3")]
-    fn matrices_are_square() {
-        lu(&waves(&[2, 3], 0.0));
+    #[should_panic(expected = "lu: a matrix of floats or complex numbers is needed")]
+    fn a_vector_is_no_matrix() {
+        lu(&waves(&[3], 0.0));
     }
 }

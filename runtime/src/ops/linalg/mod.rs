@@ -28,7 +28,7 @@ pub use svd::{lstsq, pinv, svd};
 pub use triangular_solve::triangular_solve;
 
 use super::matmul::{batch_dims, stretched};
-use super::{cast, expand_dims, squeeze, swap_dims};
+use super::{cast, conj, expand_dims, squeeze, swap_dims};
 use crate::dtype::{DType, promote};
 use crate::error::violation;
 use crate::tensor::Tensor;
@@ -39,50 +39,43 @@ fn transposed(x: &Tensor) -> Tensor {
     swap_dims(x, -1, -2)
 }
 
-/// The elements that an op takes.
-#[derive(Clone, Copy, PartialEq)]
-enum Elements {
-    Float,
-    Inexact,
+/// The matrices transposed and conjugated.
+#[track_caller]
+fn adjoint(x: &Tensor) -> Tensor {
+    conj(&transposed(x))
 }
 
-/// Refuses what is no stack of square matrices of such elements.
+/// Refuses what is no stack of square matrices of floats or complex numbers.
 #[track_caller]
-fn check_square(op: &str, x: &Tensor, elements: Elements) {
+fn check_square(op: &str, x: &Tensor) {
     let rule = match *x.dims() {
         [.., m, n] if m != n => format!("a square matrix is needed, and this has dims {m} and {n}"),
         [] | [_] => "a matrix has two dims".to_owned(),
-        _ => match (elements, x.dtype()) {
-            (_, dtype) if dtype.is_float() => return,
-            (Elements::Inexact, dtype) if dtype.is_complex() => return,
-            (Elements::Float, dtype) => format!("elements must be f32 or f64, and these are {dtype}"),
-            (_, dtype) => {
-                format!("elements must be floats or complex, and these are {dtype}; cast them first")
-            }
-        },
+        _ if x.dtype().is_inexact() => return,
+        _ => format!("elements must be floats or complex, and these are {}; cast them first", x.dtype()),
     };
     violation(op, &rule, &[x], Location::caller());
 }
 
-/// Refuses what is no stack of matrices of floats.
+/// Refuses what is no stack of matrices of floats or complex numbers.
 fn check_matrix(op: &str, x: &Tensor, site: &'static Location<'static>) {
-    if x.ndim() < 2 || !x.dtype().is_float() {
-        violation(op, "a matrix of floats is needed", &[x], site);
+    if x.ndim() < 2 || !x.dtype().is_inexact() {
+        violation(op, "a matrix of floats or complex numbers is needed", &[x], site);
     }
 }
 
-/// The mean of each matrix and its transpose.
+/// The mean of each matrix and its adjoint.
 #[track_caller]
 fn symmetric(op: &str, x: &Tensor) -> Tensor {
-    check_square(op, x, Elements::Float);
-    (x + transposed(x)) * 0.5
+    check_square(op, x);
+    (x + adjoint(x)) * 0.5
 }
 
 /// Solves A·X = B by `solve`, which takes stacks of matrices with equal dims in front and of one dtype: a vector
 /// `b` counts as a column.
 #[track_caller]
 fn solved(op: &str, a: &Tensor, b: &Tensor, solve: impl FnOnce(&Tensor, &Tensor) -> Tensor) -> Tensor {
-    check_square(op, a, Elements::Inexact);
+    check_square(op, a);
     solved_by(op, a, b, solve)
 }
 

@@ -3,23 +3,23 @@
 use std::panic::Location;
 
 use super::triangular_solve::triangle_solved;
-use super::{check_matrix, transposed};
+use super::{adjoint, check_matrix, transposed};
 use crate::array::kernels::{self, Triangle};
 use crate::array::{Array, Dims};
 use crate::bind::bind;
 use crate::dtype::DType;
 use crate::op::Op;
-use crate::ops::{matmul, slice, tril, triu};
+use crate::ops::{conj, matmul, slice, tril, triu};
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
 
 /// Q and R with A = Q·R: orthonormal columns, and an upper triangle without negative numbers on the diagonal (which
 /// makes them unique). The derivative needs the first columns to be linearly independent.
 ///
-/// `T[m,n] -> T[m,k], T[k,n]` with k = min(m, n) and any dims before, for floats.
+/// `T[m,n] -> T[m,k], T[k,n]` with k = min(m, n) and any dims before, for floats and complex.
 ///
 /// # Panics
-/// If the operand is no matrix of floats.
+/// If the operand is no matrix of floats or complex numbers.
 ///
 /// ```
 /// use axisgrad::{Tensor, ops::linalg::qr};
@@ -34,7 +34,7 @@ pub fn qr(x: &Tensor) -> (Tensor, Tensor) {
     let k = x.dim(-2).min(x.dim(-1));
     // The columns after the first k decide nothing.
     let q = bind(Orthonormal, &[&slice(x, -1, ..k)]);
-    let r = triu(&matmul(&transposed(&q), x), 0);
+    let r = triu(&matmul(&adjoint(&q), x), 0);
     (q, r)
 }
 
@@ -54,13 +54,15 @@ impl Op for Orthonormal {
         kernels::orthonormal(&inputs[0])
     }
 
-    /// Ā = (Q̄ + Q·copyltu(-Q̄ᵀ·Q))·R⁻ᵀ, where copyltu copies the lower triangle to the upper one: M. Seeger and
-    /// others, "Auto-differentiating linear algebra", 2017.
+    /// Ā = (Q̄ + conj(Q)·C)·R⁻ᵀ, where with N = Qᵀ·Q̄ the lower triangle of C is that of -N*, the upper one that of -N, and
+    /// the diagonal their mean: M. Seeger and others, "Auto-differentiating linear algebra", 2017; for complex matrices
+    /// with the diagonal of R real.
     fn vjp(&self, _: usize, ct: &Tensor, inputs: &[Tensor], output: &Tensor) -> Option<Tensor> {
-        let r = triu(&matmul(&transposed(output), &inputs[0]), 0);
-        let inner = -matmul(&transposed(ct), output);
-        let both = tril(&inner, 0) + transposed(&tril(&inner, -1));
-        let whole = ct + matmul(output, &both);
+        let r = triu(&matmul(&adjoint(output), &inputs[0]), 0);
+        let inner = matmul(&transposed(output), ct);
+        let back = adjoint(&inner);
+        let both = (tril(&back, 0) + tril(&back, -1) + triu(&inner, 0) + triu(&inner, 1)) * -0.5;
+        let whole = ct + matmul(&conj(output), &both);
         // X·R⁻ᵀ is the transpose of R⁻¹·Xᵀ.
         let solved = triangle_solved(&r, &transposed(&whole), Triangle { lower: false, transposed: false });
         Some(transposed(&solved))
@@ -73,7 +75,7 @@ mod tests {
     use super::*;
     use crate::check::{check_grads, check_lanes};
     use crate::ops::waves::waves;
-    use crate::ops::{broadcast_to, eye};
+    use crate::ops::{broadcast_to, complex, eye};
 
     /// Waves themselves have rank 2.
     fn full_rank(dims: &[usize]) -> Tensor {
@@ -102,7 +104,21 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "qr: a matrix of floats is needed")]
+    fn of_complex_matrices() {
+        for dims in [[4, 3], [3, 3], [2, 4]] {
+            let z = complex(full_rank(&dims), waves(&dims, 1.1));
+            let (q, r) = qr(&z);
+            let off = matmul(&q, &r) - &z;
+            close(&off.abs().sum(()), &Tensor::from(0.0));
+            let square = matmul(&adjoint(&q), &q) - eye(DType::F64, dims[0].min(dims[1]));
+            close(&square.abs().sum(()), &Tensor::from(0.0));
+            check_grads(|z: &Tensor| qr(z).0.sin(), &z, 2);
+            check_grads(|z: &Tensor| qr(z).1.sin(), &z, 2);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "qr: a matrix of floats or complex numbers is needed")]
     fn matrices_have_floats() {
         qr(&Tensor::from([[1, 2]]));
     }

@@ -1,6 +1,6 @@
 //! `solve`, `inv` and `matrix_power`.
 
-use super::{Elements, check_square, solved, transposed};
+use super::{check_square, solved, transposed};
 use crate::array::kernels;
 use crate::array::{Array, Dims};
 use crate::bind::bind;
@@ -35,7 +35,7 @@ pub fn solve(a: &Tensor, b: &Tensor) -> Tensor {
 /// If the operand is no square matrix of floats or complex numbers.
 #[track_caller]
 pub fn inv(x: &Tensor) -> Tensor {
-    check_square("inv", x, Elements::Inexact);
+    check_square("inv", x);
     bind(Inverse, &[x])
 }
 
@@ -47,7 +47,7 @@ pub fn inv(x: &Tensor) -> Tensor {
 /// If the operand is no square matrix of floats or complex numbers.
 #[track_caller]
 pub fn matrix_power(x: &Tensor, n: i32) -> Tensor {
-    check_square("matrix_power", x, Elements::Inexact);
+    check_square("matrix_power", x);
     let mut square = if n < 0 { inv(x) } else { x.clone() };
     let mut left = n.unsigned_abs();
     let mut product: Option<Tensor> = None;

@@ -2,23 +2,25 @@
 
 use std::panic::Location;
 
-use super::{check_matrix, eigh::svdvals, solved_by, transposed};
+use super::{adjoint, check_matrix, eigh::svdvals, solved_by, transposed};
 use crate::array::kernels;
 use crate::array::{Array, Dims};
 use crate::bind::bind;
 use crate::dtype::DType;
 use crate::op::Op;
-use crate::ops::{expand_dims, eye, matmul, slice, where_};
+use crate::ops::{conj, expand_dims, eye, matmul, slice, where_};
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
 
-/// U, the singular values in descending order, and Vᵀ, with A = U·diag(s)·Vᵀ. Singular vectors of equal values have no
-/// derivative with respect to each other, and it counts as zero; nor have those of the value 0.
+/// U, the singular values in descending order, and V*, with A = U·diag(s)·V*, where V* is the transpose of V (of a
+/// complex one, the conjugate of that). Singular vectors of equal values have no derivative with respect to each other,
+/// and it counts as zero; nor have those of the value 0. The sign (of complex ones, the phase) that a pair of vectors
+/// shares is open: derivatives are those of functions that do not depend on it.
 ///
-/// `T[m,n] -> T[m,k], T[k], T[k,n]` with k = min(m, n) and any dims before, for floats.
+/// `T[m,n] -> T[m,k], R[k], T[k,n]` with k = min(m, n) and any dims before, for floats and complex.
 ///
 /// # Panics
-/// If the operand is no matrix of floats.
+/// If the operand is no matrix of floats or complex numbers.
 ///
 /// ```
 /// use axisgrad::{Tensor, ops::linalg::svd};
@@ -30,16 +32,16 @@ use crate::types::{AxisSet, TensorType};
 pub fn svd(x: &Tensor) -> (Tensor, Tensor, Tensor) {
     check_matrix("svd", x, Location::caller());
     let (u, v) = split(&bind(SingularVectors, &[x]), x.dim(-2));
-    (u, svdvals(x), transposed(&v))
+    (u, svdvals(x), adjoint(&v))
 }
 
 /// The pseudoinverse (Moore and Penrose): for every right-hand side the shortest of the best solutions. Singular
 /// values below 10·max(m, n)·ε times the largest count as zero, as in JAX.
 ///
-/// `T[..,m,n] -> T[..,n,m]`, for floats. The derivative is that among matrices of the same rank.
+/// `T[..,m,n] -> T[..,n,m]`, for floats and complex. The derivative is that among matrices of the same rank.
 ///
 /// # Panics
-/// If the operand is no matrix of floats.
+/// If the operand is no matrix of floats or complex numbers.
 #[track_caller]
 pub fn pinv(x: &Tensor) -> Tensor {
     check_matrix("pinv", x, Location::caller());
@@ -48,10 +50,10 @@ pub fn pinv(x: &Tensor) -> Tensor {
 
 /// The shortest X for which A·X is nearest to B: its least-squares solution, through [`pinv`].
 ///
-/// `T[..,m,n], T[..,m,p] -> T[..,n,p]`, or `T[..,m,n], T[m] -> T[..,n]`, for floats.
+/// `T[..,m,n], T[..,m,p] -> T[..,n,p]`, or `T[..,m,n], T[m] -> T[..,n]`, for floats and complex.
 ///
 /// # Panics
-/// If `a` is no matrix of floats, `b` has another number of rows, or the dims before do not broadcast.
+/// If `a` is no matrix of floats or complex numbers, `b` has another number of rows, or the dims before do not broadcast.
 ///
 /// ```
 /// use axisgrad::{Tensor, ops::linalg::lstsq};
@@ -88,16 +90,20 @@ impl Op for SingularVectors {
         kernels::singular_vectors(&inputs[0])
     }
 
-    /// Ā = (U·(F∘(UᵀŪ - ŪᵀU))·S + (I - U·Uᵀ)·Ū·S⁻¹)·Vᵀ + U·(S·(F∘(VᵀV̄ - V̄ᵀV))·Vᵀ + S⁻¹·V̄ᵀ·(I - V·Vᵀ)), with
-    /// F = 1/(sj² - si²) off the diagonal: J. Townsend, "Differentiating the singular value decomposition", 2016.
+    /// Ā = (U·(F∘(U*Ū - Ū*U))·S + (I - U·U*)·Ū·S⁻¹)·V* + U·(S·(F∘(V*V̄ - V̄*V))·V* + S⁻¹·V̄*·(I - V·V*)), with
+    /// F = 1/(sj² - si²) off the diagonal: J. Townsend, "Differentiating the singular value decomposition", 2016. On the
+    /// diagonal U*Ū - Ū*U is imaginary, and counts by 1/(2s): Z. Wan and S. Zhang, "Automatic differentiation for complex
+    /// valued SVD", 2019. Both have gradients that are conjugates of ours.
     fn vjp(&self, _: usize, ct: &Tensor, inputs: &[Tensor], output: &Tensor) -> Option<Tensor> {
         let m = inputs[0].dim(-2);
-        let ((u, v), (ct_u, ct_v)) = (split(output, m), split(ct, m));
+        let ((u, v), (ct_u, ct_v)) = (split(output, m), split(&conj(ct), m));
         let s = svdvals(&inputs[0]);
         let (row, gaps) = (expand_dims(&s, -2), gaps(&s));
-        let left = matmul(&u, &(turn(&u, &ct_u) * &gaps * &row)) + beyond(&u, &ct_u) * inverse(&row);
+        let half = eye(s.dtype(), s.dim(-1)) * inverse(&(&row * 2.0));
+        let turned = turn(&u, &ct_u);
+        let left = matmul(&u, &(&turned * &gaps * &row + &turned * half)) + beyond(&u, &ct_u) * inverse(&row);
         let right = matmul(&v, &(turn(&v, &ct_v) * &gaps * &row)) + beyond(&v, &ct_v) * inverse(&row);
-        Some(matmul(&left, &transposed(&v)) + matmul(&u, &transposed(&right)))
+        Some(conj(&(matmul(&left, &adjoint(&v)) + matmul(&u, &adjoint(&right)))))
     }
 }
 
@@ -113,15 +119,15 @@ fn inverse(x: &Tensor) -> Tensor {
     where_(&zero, 0, 1.0 / where_(&zero, 1, x))
 }
 
-/// UᵀŪ - ŪᵀU.
+/// U*Ū - Ū*U.
 fn turn(u: &Tensor, ct: &Tensor) -> Tensor {
-    let inner = matmul(&transposed(u), ct);
-    &inner - transposed(&inner)
+    let inner = matmul(&adjoint(u), ct);
+    &inner - adjoint(&inner)
 }
 
-/// (I - U·Uᵀ)·Ū.
+/// (I - U·U*)·Ū.
 fn beyond(u: &Tensor, ct: &Tensor) -> Tensor {
-    ct - matmul(u, &matmul(&transposed(u), ct))
+    ct - matmul(u, &matmul(&adjoint(u), ct))
 }
 
 /// See [`pinv`].
@@ -141,16 +147,16 @@ impl Op for Pseudoinverse {
         kernels::pseudoinverse(&inputs[0])
     }
 
-    /// Ā = -Pᵀ·P̄·Pᵀ + (I - A·P)·P̄ᵀ·P·Pᵀ + Pᵀ·P·P̄ᵀ·(I - P·A): G. H. Golub and V. Pereyra, "The differentiation of
+    /// Ā = -Pᵀ·P̄·Pᵀ + conj((I - A·P)·P̄ᵀ·P·P* + P*·P·P̄ᵀ·(I - P·A)): G. H. Golub and V. Pereyra, "The differentiation of
     /// pseudo-inverses and nonlinear least squares problems whose variables separate", 1973.
     fn vjp(&self, _: usize, ct: &Tensor, inputs: &[Tensor], output: &Tensor) -> Option<Tensor> {
         let (a, p) = (&inputs[0], output);
         let (pt, back) = (transposed(p), transposed(ct));
         let rest = |product: Tensor| eye(a.dtype(), product.dim(-1)) - product;
         let first = matmul(&matmul(&pt, ct), &pt);
-        let second = matmul(&matmul(&rest(matmul(a, p)), &back), &matmul(p, &pt));
-        let third = matmul(&matmul(&pt, p), &matmul(&back, &rest(matmul(p, a))));
-        Some(second + third - first)
+        let second = matmul(&matmul(&rest(matmul(a, p)), &back), &matmul(p, &adjoint(p)));
+        let third = matmul(&matmul(&adjoint(p), p), &matmul(&back, &rest(matmul(p, a))));
+        Some(conj(&(second + third)) - first)
     }
 }
 
@@ -159,8 +165,8 @@ mod tests {
     use super::super::close;
     use super::*;
     use crate::check::{check_grads, check_lanes};
-    use crate::ops::diag;
     use crate::ops::waves::waves;
+    use crate::ops::{complex, diag};
 
     /// Waves themselves have rank 2.
     fn full_rank(dims: &[usize]) -> Tensor {
@@ -202,6 +208,24 @@ mod tests {
         check_lanes(|x: &Tensor| svd(x).0, &full_rank(&[5, 4, 3]));
         check_lanes(pinv, &full_rank(&[5, 4, 3]));
         check_lanes(lstsq, (&full_rank(&[5, 4, 3]), &waves(&[5, 4, 2], 0.4)));
+    }
+
+    #[test]
+    fn of_complex_matrices() {
+        for dims in [[4, 3], [3, 3], [2, 4]] {
+            let z = complex(full_rank(&dims), waves(&dims, 1.1));
+            let (u, s, vh) = svd(&z);
+            let off = matmul(&(&u * expand_dims(&s, -2)), &vh) - &z;
+            close(&off.abs().sum(()), &Tensor::from(0.0));
+            // The phase of a pair of vectors is open, and that of U·V* is not.
+            check_grads(|z: &Tensor| matmul(&svd(z).0, &svd(z).2).sin(), &z, 2);
+            check_grads(|z: &Tensor| svd(z).0.abs().square() + svd(z).1.sin(), &z, 2);
+            check_grads(|z: &Tensor| svd(z).2.abs().square(), &z, 2);
+            let p = pinv(&z);
+            close(&(matmul(&matmul(&z, &p), &z) - &z).abs().sum(()), &Tensor::from(0.0));
+            check_grads(|z: &Tensor| pinv(z).sin(), &z, 2);
+            check_grads(|a: &Tensor, b: &Tensor| lstsq(a, b), (&z, &waves(&[dims[0]], 0.4)), 2);
+        }
     }
 
     #[test]

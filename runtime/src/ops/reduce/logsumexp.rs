@@ -1,6 +1,6 @@
 //! `logsumexp`: a sum of exponentials, as a logarithm.
 
-use super::along::{Along, IntoDims};
+use super::along::{Along, IntoDims, keep};
 use crate::array::{Array, Dims, kernels};
 use crate::bind::bind;
 use crate::dtype::DType;
@@ -8,6 +8,7 @@ use crate::op::Op;
 use crate::ops::permute::permuted;
 use crate::ops::reshape::{expand_dims, reshaped};
 use crate::ops::softmax::floats;
+use crate::ops::where_;
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
 
@@ -21,7 +22,7 @@ use crate::types::{AxisSet, TensorType};
 /// ```
 ///
 /// # Panics
-/// If a dim does not exist or is named twice, or the operand is not a float.
+/// If a dim does not exist or is named twice, or the operand is neither float nor complex.
 #[track_caller]
 pub fn logsumexp(x: &Tensor, dims: impl IntoDims) -> Tensor {
     let along = Along::of("logsumexp", x, &dims);
@@ -30,7 +31,16 @@ pub fn logsumexp(x: &Tensor, dims: impl IntoDims) -> Tensor {
     let first = x.ndim() - along.dims.len();
     let turned = permuted(x, order);
     let rows: Dims = turned.dims()[..first].iter().copied().chain([along.count(x)]).collect();
-    along.finish(x, bind(LogSumExp, &[&reshaped(&turned, rows)]))
+    let rows = reshaped(&turned, rows);
+    along.finish(x, if x.dtype().is_complex() { of_complex(&rows) } else { bind(LogSumExp, &[&rows]) })
+}
+
+/// Scaled by the largest real part.
+#[track_caller]
+fn of_complex(rows: &Tensor) -> Tensor {
+    let top = rows.real().max(keep(-1)).stop_gradient();
+    let top = where_(top.isfinite(), &top, 0.0);
+    (rows - &top).exp().sum(-1).log() + top.squeeze(-1)
 }
 
 impl Tensor {
@@ -69,7 +79,7 @@ mod tests {
     use super::*;
     use crate::check::{check_grads, check_lanes};
     use crate::grad;
-    use crate::ops::keep;
+    use crate::ops::complex;
     use crate::ops::waves::waves;
 
     #[test]
@@ -100,5 +110,9 @@ mod tests {
     fn derivatives_and_lanes() {
         check_grads(|x: &Tensor| x.logsumexp([0, 2]), &waves(&[3, 2, 2], 0.2), 3);
         check_lanes(|x: &Tensor| x.logsumexp(0), &waves(&[5, 3, 4], 0.7));
+        let z = complex(waves(&[2, 3], 0.2), waves(&[2, 3], 0.8)) + 800.0;
+        let plain = |z: &Tensor| (z - 800.0).exp().sum(1).log() + 800.0;
+        assert!((z.logsumexp(1) - plain(&z)).abs().sum(()).item::<f64>() < 1e-12);
+        check_grads(|z: &Tensor| z.logsumexp([0, 1]), &(&z - 800.0), 2);
     }
 }
