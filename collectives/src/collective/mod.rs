@@ -94,11 +94,11 @@ impl Member {
         first: Step<O>,
     ) -> Result<Pending<O>> {
         let signature = Arc::new(signature);
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(
-            target: "axisgrad::collective", worker = signature.worker, op = %signature.op, axis = %self.name,
+            target: "axisgrad::collective", number, worker = signature.worker, op = %signature.op, axis = %self.name,
             r#type = signature.element.map(ElementType::name), bytes = signature.bytes(), collective = %signature.collective,
         );
-        let number = self.calls.fetch_add(1, Ordering::Relaxed);
         self.seat.roster.record(LastCall { group: self.name.clone(), number, signature: signature.clone() });
         Pending::start(self.clone(), signature, number, first)
     }

@@ -118,6 +118,9 @@ impl<O> Running<O> {
             },
         };
         *state = next;
+        if matches!(state, State::Done(Ok(_))) {
+            tracing::debug!(target: "axisgrad::done", worker = self.signature.worker, number = self.number);
+        }
         stepped
     }
 
@@ -216,7 +219,7 @@ pub(crate) struct Seat {
 }
 
 /// Looks at what other ranks have posted before anything else is looked at.
-const QUICK_LOOKS: u32 = 200;
+const QUICK_LOOKS: u32 = 1000;
 /// Looks at a link before its poller begins to sleep.
 const LINK_LOOKS: u32 = 200;
 /// How long before its deadline a worker asks the other ranks where theirs are.

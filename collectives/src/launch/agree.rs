@@ -61,11 +61,11 @@ fn differ(rank: usize, mine: &str, other: usize, theirs: &[u8]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transport::channels::network;
+    use crate::transport::channels;
 
     #[test]
     fn ranks_that_differ_all_say_so() {
-        let ends = network(2);
+        let ends = channels::network(2, None);
         let texts = ["2 ranks x 1 thread", "2 ranks x 4 threads"];
         let results = thread::scope(|scope| {
             let check = |rank: usize| {
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_rank_that_does_not_answer_is_named() {
-        let ends = network(2);
+        let ends = channels::network(2, None);
         let error = agree(&*ends[0], "", Duration::from_millis(5)).unwrap_err();
         assert!(error.to_string().starts_with("rank 1 has not described its mesh in time"), "{error}");
     }

@@ -10,6 +10,7 @@ use super::env::{Launcher, detect};
 use super::peers::Peers;
 use crate::error::Result;
 use crate::mesh::{Shape, config};
+use crate::transport::channels::Wire;
 use crate::transport::simulation::Simulation;
 use crate::transport::window::{Plan, Window};
 use crate::transport::{Link, channels};
@@ -51,6 +52,7 @@ struct Options {
     simulation: Option<Simulation>,
     ends_process: bool,
     shared_memory: bool,
+    wire: Option<Wire>,
 }
 
 impl Mesh {
@@ -118,7 +120,7 @@ impl Mesh {
     pub(super) fn network(&self) -> Vec<Arc<dyn Link>> {
         match &self.0.options.simulation {
             Some(simulation) => simulation.network(self.shape().ranks()),
-            None => channels::network(self.shape().ranks()),
+            None => channels::network(self.shape().ranks(), self.0.options.wire),
         }
     }
 
@@ -151,6 +153,7 @@ pub struct MeshBuilder {
     fast: bool,
     announce: bool,
     messages_only: bool,
+    wire: Option<Wire>,
 }
 
 impl MeshBuilder {
@@ -185,6 +188,13 @@ impl MeshBuilder {
     /// memory: programs for several ranks can be tested without MPI.
     pub fn simulated_ranks(mut self, ranks: usize) -> Self {
         self.simulated_ranks = Some(ranks);
+        self
+    }
+
+    /// Simulated ranks are on machines of their own: what one sends another takes this long, plus the time that all it
+    /// has sent it takes at this rate.
+    pub fn simulated_network(mut self, latency: Duration, bytes_per_second: f64) -> Self {
+        self.wire = Some(Wire { latency, bytes_per_second });
         self
     }
 
@@ -276,6 +286,7 @@ impl MeshBuilder {
             simulation: self.simulation.clone(),
             ends_process: self.announce,
             shared_memory: !self.messages_only,
+            wire: self.wire,
         };
         if options.timeout.is_zero() || options.block == 0 || ranks == 0 || self.threads == Some(0) {
             return Err(config("--threads, --timeout, --block and the number of ranks must be at least 1"));
