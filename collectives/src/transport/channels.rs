@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 /// A message with its sender and tag, and when it arrives.
 type Letter = (usize, u64, (Instant, Message));
 
+/// Messages with the time of their arrival, by sender and tag.
+type Inbox = HashMap<(usize, u64), VecDeque<(Instant, Message)>>;
+
 /// What messages pass on their way: each rank's to each other one has its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wire {
@@ -29,7 +32,7 @@ struct Channels {
     pool: Pool,
     letters: Receiver<Letter>,
     /// Letters that nobody has asked for yet.
-    inbox: Mutex<HashMap<(usize, u64), VecDeque<(Instant, Message)>>>,
+    inbox: Mutex<Inbox>,
     /// For each other rank, until when the wire to it carries what was sent before.
     busy: Mutex<Vec<Instant>>,
 }
