@@ -26,6 +26,8 @@ const STEPS: usize = 5;
 /// Columns of the timeline.
 const COLUMNS: usize = 72;
 
+// A `Vec` is a tree, a slice is none.
+#[allow(clippy::ptr_arg)]
 fn loss(model: &Vec<Linear>, x: &Tensor) -> Tensor {
     let out = model.iter().fold(x.clone(), |x, layer| layer.apply(&x).tanh());
     pmean(&(&out * &out).sum(()), "batch")

@@ -46,6 +46,8 @@ impl Job {
     }
 }
 
+// A `Vec` is a tree, a slice is none.
+#[allow(clippy::ptr_arg)]
 fn loss(model: &Vec<Linear>, x: &Tensor, label: &Tensor) -> Tensor {
     let (last, hidden) = model.split_last().expect("a layer");
     let hidden = hidden.iter().fold(x.clone(), |x, layer| layer.apply(&x).relu());

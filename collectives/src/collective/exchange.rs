@@ -390,6 +390,7 @@ impl Heard {
     /// Checks that all make the same call.
     fn compare(&self, member: &Member, number: u64) -> Result<()> {
         for signature in &self.signatures {
+            member.seat.roster.check(signature)?;
             let (group, signature) = (member.name.clone(), signature.clone());
             member.seat.roster.record(LastCall { group, number, signature });
         }

@@ -118,7 +118,7 @@ mod tests {
         #[test]
         fn a_letter_of_any_bytes_is_read_or_refused(kind in 0u64..4, words in prop::collection::vec(0u64..4, 0..6), rest in prop::collection::vec(any::<u8>(), 0..100)) {
             let shape = Shape::new(vec![("batch".into(), 2)], 2, 1).expect("a shape");
-            let roster = Roster::new(&shape, 0, network(2).pop(), 0);
+            let roster = Roster::new(&shape, 0, network(2, None).pop(), 0);
             let words: Vec<u8> = [0, kind].into_iter().chain(words).flat_map(u64::to_le_bytes).collect();
             let _ = roster.read(0, &[&words[..], &rest].concat());
         }
