@@ -146,8 +146,8 @@ impl Tape {
     }
 
     /// The names in `reduce_axes`.
-    pub fn reduce_axes(&self) -> impl Iterator<Item = &str> {
-        self.reduce.iter().map(|name| &**name)
+    pub fn reduce_axes(&self) -> &[Rc<str>] {
+        &self.reduce
     }
 
     /// The axes that node `node` is settled over.

@@ -184,9 +184,21 @@ def versions():
     return found
 
 
+def limits(log):
+    """What one core reaches, and two."""
+    found = {}
+    for cores in (1, 2):
+        pinned = ["taskset", "-c", ",".join(map(str, range(cores)))]
+        env = dict(environment("limits", "", cores, ""), OPENBLAS_NUM_THREADS=str(cores))
+        arguments = [*pinned, sys.executable, str(Path(__file__).parent / "limits.py")]
+        found[cores] = json.loads(subprocess.run(arguments, env=env, stdout=subprocess.PIPE, stderr=log, check=True).stdout)
+    return found
+
+
 def measure(names, rounds, seconds, programs, folder):
     result = {"machine": machine(), "versions": versions(), "date": time.strftime("%Y-%m-%d"), "workloads": {}}
     with open(f"{folder}/log", "w") as log:
+        result["limits"] = limits(log)
         for name in names:
             for cores in WORKLOADS[name].cores:
                 contest = Contest(name, cores, programs, folder, log)
@@ -202,6 +214,9 @@ UNITS = {"ms": "ms", "start_ms": "ms", "peak_mb": "MB"}
 def table(result):
     """In Markdown."""
     text = [f"{result['machine']}; " + ", ".join(f"{k} {v}" for k, v in result["versions"].items()), ""]
+    for cores, limit in result.get("limits", {}).items():
+        speeds = f"product of 1024³ {limit['gflops']:.0f} GFLOP/s, copy {limit['copy_gbs']:.1f} GB/s"
+        text += [f"{cores} core(s): {speeds}, in cache {limit['copy_in_cache_gbs']:.0f} GB/s", ""]
     text += ["| workload | cores | ours | best of others | ratio | goal | met |", "|---|---|---|---|---|---|---|"]
     for key, entry in result["workloads"].items():
         name, cores = key.split("@")

@@ -247,17 +247,12 @@ fn show(w: &Worker) {
 fn main() -> Result<()> {
     let args = Args::parse();
     let Some(model) = args.model else {
-        return Mesh::builder()
-            .axes(["batch"])
-            .threads(1)
-            .build()?
-            .run(|w| {
-                show(w);
-                Ok::<_, axisgrad::Error>(())
-            })
-            .map_err(Into::into);
+        return Mesh::builder().axes(["batch"]).threads(1).build()?.run(|w| {
+            show(w);
+            Ok::<_, axisgrad::Error>(())
+        });
     };
     let mesh = args.mesh.mesh(["batch"])?;
     let requests = Requests::new(args.steps, mesh.shape().threads());
-    mesh.run(|w| serve(w, &args, model, &requests)).map_err(Into::into)
+    mesh.run(|w| serve(w, &args, model, &requests))
 }

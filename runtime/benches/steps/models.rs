@@ -5,11 +5,14 @@ use axisgrad::optim::{adamw, sgd};
 use axisgrad::prelude::*;
 use axisgrad::random::{normal, randint};
 
+/// Moves a model by a gradient.
+pub type Update<M> = Box<dyn FnMut(&mut M, &M)>;
+
 /// A model and all that a step needs; the batch is on the host.
 pub struct Task<M> {
     pub model: M,
     pub loss: fn(&M, &Tensor, &Tensor) -> Tensor,
-    pub update: Box<dyn FnMut(&mut M, &M)>,
+    pub update: Update<M>,
     pub x: Tensor,
     pub y: Tensor,
 }
@@ -21,7 +24,7 @@ const WIDTH: usize = 128;
 const HEADS: usize = 4;
 const CONTEXT: usize = 128;
 
-fn plain<M: Tree>() -> Box<dyn FnMut(&mut M, &M)> {
+fn plain<M: Tree>() -> Update<M> {
     Box::new(|model, gradient| sgd(RATE).update(model, gradient))
 }
 

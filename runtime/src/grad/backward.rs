@@ -4,11 +4,16 @@
 //! over the axes that are reduced, and leaves it per-example over the others. The sum stays *partial* — lanes
 //! summed, nothing communicated — until the value's last use has been passed.
 
+mod squares;
+
 use std::collections::HashMap;
 use std::panic::Location;
 use std::rc::Rc;
 
 use smallvec::SmallVec;
+
+use squares::Collected;
+pub(crate) use squares::{Squares, gradient_squares, scaled_gradient};
 
 use super::accum::{Accum, Buckets};
 use crate::bind::{bind_at, operands, vary};
@@ -33,22 +38,6 @@ impl Gradients {
 pub(crate) fn gradient(tape: &Rc<Tape>, output: &Tensor, site: &'static Location<'static>) -> Gradients {
     let seeds = output.on(tape).map(|(node, below)| (node, below.ones_like()));
     pull_back(tape, tape.take_nodes(), seeds.into_iter().collect(), site)
-}
-
-/// For each leaf, the sum of the squares of its gradient: one number per position, for the leaf itself never more
-/// than that where an op knows a way (see [`SumOp::square_sums`](crate::op::SumOp::square_sums)).
-pub(crate) fn gradient_squares(
-    tape: &Rc<Tape>,
-    output: &Tensor,
-    site: &'static Location<'static>,
-) -> HashMap<usize, Tensor> {
-    let mut sweep = Sweep::new(tape, tape.take_nodes());
-    sweep.squares = Some(HashMap::new());
-    if let Some((node, below)) = output.on(tape) {
-        sweep.seed(node, below.ones_like(), site);
-    }
-    sweep.run();
-    sweep.squares.take().expect("they have been collected")
 }
 
 /// Pulls the cotangents `seeds` of some nodes back to the leaves.
@@ -77,8 +66,8 @@ struct Sweep<'t> {
     /// Cotangents of the results of calls, by call.
     parts: HashMap<usize, Vec<(usize, Tensor)>>,
     buckets: Buckets,
-    /// Where only the sums of the squares of the leaves' gradients are wanted: these.
-    squares: Option<HashMap<usize, Tensor>>,
+    /// Where the sums of the squares of the leaves' gradients are wanted: these.
+    squares: Option<Collected>,
 }
 
 impl<'t> Sweep<'t> {
@@ -116,7 +105,7 @@ impl<'t> Sweep<'t> {
             let id = self.nodes.len();
             let accum = std::mem::take(&mut self.cts[id]);
             if matches!(node.kind, Kind::Leaf) {
-                self.finish_leaf(id, accum, node.site);
+                self.finish_leaf(id, accum, node.output.axes().clone(), node.site);
                 continue;
             }
             if let Kind::Call(call) = &node.kind {
@@ -139,8 +128,7 @@ impl<'t> Sweep<'t> {
             Kind::Apply { op, inputs, values } => {
                 for (wrt, input) in inputs.iter().enumerate() {
                     if let Some(input) = *input {
-                        let at =
-                            Passing { op: &**op, values, output: &node.output, ct: &ct, site: node.site };
+                        let at = Passing { op, values, output: &node.output, ct: &ct, site: node.site };
                         self.pass_operand(at, wrt, input);
                     }
                 }
@@ -164,12 +152,16 @@ impl<'t> Sweep<'t> {
     /// `pvary` transposes to `psum` over the axes that are reduced, and to nothing over the others.
     fn pass_vary(&mut self, of: usize, axes: &AxisSet, ct: Tensor, site: &'static Location<'static>) {
         let summed = self.summed(of, axes);
+        self.add_summed(of, ct, &summed, site);
+    }
+
+    fn add_summed(&mut self, node: usize, ct: Tensor, summed: &AxisSet, site: &'static Location<'static>) {
         if summed.is_empty() {
-            self.cts[of].add(ct);
+            self.cts[node].add(ct);
         } else if ct.tape().is_some() {
-            self.cts[of].add(psum_of(&ct, &summed, site));
+            self.cts[node].add(psum_of(&ct, summed, site));
         } else {
-            self.cts[of].add_partial(PartialSum::of_lanes(&ct, &summed));
+            self.cts[node].add_partial(PartialSum::of_lanes(&ct, summed));
         }
     }
 
@@ -197,44 +189,43 @@ impl<'t> Sweep<'t> {
         if summed.is_empty() {
             return self.squares.is_some() && self.pass_squares(at, wrt, (input, of), axes);
         }
-        let Some(fused) = at.op.vjp_psum(wrt, at.ct, at.values, &summed) else { return false };
-        let refs: SmallVec<[&Tensor; 2]> = fused.inputs.iter().collect();
-        if refs.iter().any(|x| x.tape().is_some()) {
-            self.cts[of].add(bind_at(fused.op, &refs, at.site));
-        } else {
-            let (inputs, union) = operands(&*fused.op, &refs, at.site);
-            // Where others will be added, blocks stay apart: sums of subtrees would depend on who holds what.
-            let joined = !self.shared[input];
-            self.cts[of].add_partial(PartialSum::of(&*fused.op, &inputs, &union, joined));
-        }
-        true
+        // Where others will be added, blocks stay apart: sums of subtrees would depend on who holds what.
+        let joined = !self.shared[input];
+        self.pass_sum(at, wrt, of, &summed, joined)
     }
 
-    /// If this is all that flows back to the leaf `of`: its squares, where the op knows a way to them.
-    fn pass_squares(
+    /// Adds the sum over `summed` of the cotangent of operand `wrt` to that of `node`, if the op can sum it.
+    fn pass_sum(
         &mut self,
         at: &Passing<'_>,
         wrt: usize,
-        (input, of): (usize, usize),
-        axes: &AxisSet,
+        node: usize,
+        summed: &AxisSet,
+        joined: bool,
     ) -> bool {
-        let alone = !self.shared[input] && !self.shared[of] && matches!(self.nodes[of].kind, Kind::Leaf);
-        let fused = at.op.vjp_psum(wrt, at.ct, at.values, axes).filter(|_| alone);
-        let Some(sum) = fused.and_then(|fused| fused.op.square_sums(&fused.inputs)) else { return false };
-        self.squares.as_mut().expect("they are collected").insert(of, sum);
+        let Some(fused) = at.op.vjp_psum(wrt, at.ct, at.values, summed) else { return false };
+        let refs: SmallVec<[&Tensor; 2]> = fused.inputs.iter().collect();
+        if refs.iter().any(|x| x.tape().is_some()) {
+            self.cts[node].add(bind_at(fused.op, &refs, at.site));
+        } else {
+            let (inputs, union) = operands(&*fused.op, &refs, at.site);
+            self.cts[node].add_partial(PartialSum::of(&*fused.op, &inputs, &union, joined));
+        }
         true
     }
 
-    /// Takes the cotangent of a leaf that is final.
-    fn finish_leaf(&mut self, leaf: usize, mut accum: Accum, site: &'static Location<'static>) {
-        let Some(squares) = &mut self.squares else {
-            self.buckets.add(leaf, &mut accum, site);
-            self.cts[leaf] = accum;
-            return;
-        };
-        if let Some(ct) = accum.finish(site) {
-            squares.insert(leaf, (ct.abs() * ct.abs()).sum(()));
+    /// Takes the cotangent of a leaf that is final, and varies over the axes `own`.
+    fn finish_leaf(&mut self, leaf: usize, accum: Accum, own: AxisSet, site: &'static Location<'static>) {
+        if self.squares.is_none() {
+            self.launch(leaf, accum, site);
+        } else if let Some(ct) = accum.finish(site) {
+            self.square_leaf(leaf, ct, &own, site);
         }
+    }
+
+    fn launch(&mut self, leaf: usize, mut accum: Accum, site: &'static Location<'static>) {
+        self.buckets.add(leaf, &mut accum, site);
+        self.cts[leaf] = accum;
     }
 
     /// Notes that one use of `node` has been passed; a leaf whose last use that was is final.
@@ -242,7 +233,8 @@ impl<'t> Sweep<'t> {
         self.uses[node] -= 1;
         if self.uses[node] == 0 && matches!(self.nodes[node].kind, Kind::Leaf) {
             let accum = std::mem::take(&mut self.cts[node]);
-            self.finish_leaf(node, accum, self.nodes[node].site);
+            let Node { output, site, .. } = &self.nodes[node];
+            self.finish_leaf(node, accum, output.axes().clone(), site);
         }
     }
 
@@ -259,7 +251,7 @@ impl<'t> Sweep<'t> {
 
 /// An op whose cotangent is being passed to its operands.
 struct Passing<'n> {
-    op: &'n dyn Op,
+    op: &'n Rc<dyn Op>,
     values: &'n [Tensor],
     output: &'n Tensor,
     ct: &'n Tensor,

@@ -123,7 +123,7 @@ impl<F, S, X> Differentiated<F, S, X> {
         checks::output(&output, self.holomorphic, site);
         tape.close();
         if !self.reduce_axes.is_empty() {
-            checks::reduced_axes_exist(&tape, checks::axes_seen(&tape, args), site);
+            checks::reduced_axes_exist(&self.reduce_axes, checks::axes_seen(&tape, args), site);
         }
         let _span = tracing::debug_span!(target: "axisgrad", "backward").entered();
         let mut gradients = backward::gradient(&tape, &output, site);

@@ -2,12 +2,16 @@
 
 use std::marker::PhantomData;
 use std::panic::Location;
+use std::rc::Rc;
 
-use super::{Grad, backward, checks, grad, trace_leaf};
+use super::backward::{self, Squares};
+use super::{checks, gradient_of, trace_leaf};
 use crate::function::{Arg, Arguments, Function, Select};
 use crate::tape::Tape;
 use crate::tensor::Tensor;
 use crate::tree::{Path, Tree};
+
+type Site = &'static Location<'static>;
 
 /// The norms of the gradients that [`grad`] gives: for each leaf *‖∂f/∂leaf‖*, one number per position of the axes.
 ///
@@ -73,19 +77,39 @@ where
     Args: Tree,
     S: Select<Args>,
 {
-    let (site, chosen) = (Location::caller(), S::get(args));
+    let site = Location::caller();
+    let Traced { tape, chosen, output } = trace::<S, _>(args, run, site);
+    norms_of(&tape, &chosen, &mut backward::gradient_squares(&tape, &output, site))
+}
+
+/// A function's chosen arguments and result on a tape that reduces no axis.
+struct Traced<C> {
+    tape: Rc<Tape>,
+    chosen: C,
+    output: Tensor,
+}
+
+fn trace<S, Args>(args: &Args, run: impl FnOnce(&Args) -> Tensor, site: Site) -> Traced<S::Selected>
+where
+    Args: Tree,
+    S: Select<Args>,
+{
+    let chosen = S::get(args);
     checks::positions(&S::positions(), site);
     checks::inputs("grad_norms", &chosen, false, false, site);
     let tape = Tape::new::<&str>(&[]);
-    let traced = chosen.map_leaves(|leaf| trace_leaf(&tape, leaf, site));
+    let chosen = chosen.map_leaves(|leaf| trace_leaf(&tape, leaf, site));
     let mut args = args.clone();
-    S::put(&mut args, traced.clone());
+    S::put(&mut args, chosen.clone());
     let output = run(&args);
     checks::output(&output, false, site);
     tape.close();
-    let mut squares = backward::gradient_squares(&tape, &output, site);
-    traced.map_leaves(|leaf| {
-        let (node, below) = leaf.on(&tape).expect("a leaf of the tape");
+    Traced { tape, chosen, output }
+}
+
+fn norms_of<C: Tree>(tape: &Rc<Tape>, chosen: &C, squares: &mut Squares) -> C {
+    chosen.map_leaves(|leaf| {
+        let (node, below) = leaf.on(tape).expect("a leaf of the tape");
         squares.remove(&node).unwrap_or_else(|| below.zeros_like().abs().sum(())).sqrt()
     })
 }
@@ -106,9 +130,10 @@ pub fn global_norm(norms: &impl Tree) -> Tensor {
 /// The sum over examples of their gradients, each scaled down to the length `max_norm` if it is longer: the gradient of
 /// differentially private training, before noise (Abadi et al., "Deep learning with differential privacy", 2016).
 ///
-/// Two backward passes: one for the norms, one for the total, where an example counts by its factor (Lee and Kifer,
-/// "Scaling up differentially private deep learning with fast per-example gradient clipping", 2021). An example's
-/// gradient is that of its own loss: the function must not exchange values among examples.
+/// One backward pass: what it brings to each weight is kept until the norms are known, and then summed, an example
+/// counting by its factor (Bu et al., "Differentially private optimization on large foundation models at the cost of
+/// standard training", 2023). So it costs about a total gradient and the norms. An example's gradient is that of its
+/// own loss: the function must not exchange values among examples.
 ///
 /// ```
 /// use axisgrad::{Tensor, clipped_grad};
@@ -138,7 +163,7 @@ impl<F, S> ClippedGrad<F, S> {
         ClippedGrad { f, max_norm, reduce_axes, marker: PhantomData }
     }
 
-    /// The axes of the examples: the clipped gradients are summed over them. See [`Grad::reduce_axes`].
+    /// The axes of the examples: the clipped gradients are summed over them. See [`Grad::reduce_axes`](super::Grad::reduce_axes).
     pub fn reduce_axes<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.reduce_axes = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
         self
@@ -167,30 +192,16 @@ where
 
     #[track_caller]
     fn call(&self, args: &Args) -> S::Selected {
-        let length = global_norm(&norms::<S, _>(args, |args| self.f.call(args)));
+        let site = Location::caller();
+        checks::names(&self.reduce_axes, site);
+        let Traced { tape, chosen, output } = trace::<S, _>(args, |args| self.f.call(args), site);
+        checks::reduced_axes_exist(&self.reduce_axes, checks::axes_seen(&tape, args), site);
         // Neither 0/0 nor a factor above 1.
-        let factor = self.max_norm / length.maximum(self.max_norm);
-        let weighted = Weighted { f: &self.f, factor };
-        let total: Grad<_, S> = grad(weighted).argnums();
-        total.reduce_axes(&self.reduce_axes).call(args)
-    }
-}
-
-/// A function whose result counts by a factor.
-struct Weighted<'f, F> {
-    f: &'f F,
-    factor: Tensor,
-}
-
-impl<Args, F> Function<Args> for Weighted<'_, F>
-where
-    F: Function<Args, Output = Tensor>,
-{
-    type Output = Tensor;
-
-    #[track_caller]
-    fn call(&self, args: &Args) -> Tensor {
-        self.f.call(args) * &self.factor
+        let factor = |squares: &mut Squares| {
+            self.max_norm / global_norm(&norms_of(&tape, &chosen, squares)).maximum(self.max_norm)
+        };
+        let mut gradients = backward::scaled_gradient(&tape, &output, &self.reduce_axes, site, factor);
+        chosen.map_leaves(|leaf| gradient_of(&tape, leaf, &mut gradients))
     }
 }
 

@@ -69,7 +69,8 @@ impl SumOp for DotSum {
     }
 
     /// *‖xᵀy‖² = ⟨xxᵀ, yyᵀ⟩*: two small matrices, as many rows as are contracted, instead of a large one. With one row
-    /// it is the product of two norms (Goodfellow, "Efficient per-example gradient computations", 2015).
+    /// it is the product of two norms (Goodfellow, "Efficient per-example gradient computations", 2015). With many rows
+    /// the large one is less work, and holds less than the rows do.
     fn square_sums(&self, inputs: &[Tensor]) -> Option<Tensor> {
         let of =
             |pairs: &[(usize, usize)], side: fn(&(usize, usize)) -> usize| pairs.iter().map(side).collect();
@@ -77,7 +78,7 @@ impl SumOp for DotSum {
         let x = rows(&inputs[0], of(batch, |pair| pair.0), of(contract, |pair| pair.0));
         let y = rows(&inputs[1], of(batch, |pair| pair.1), of(contract, |pair| pair.1));
         let (m, k, n) = (x.dims()[1], x.dims()[2], y.dims()[2]);
-        if x.dtype().is_complex() || m * m > k * n {
+        if x.dtype().is_complex() || m * (k + n) > k * n {
             return None;
         }
         let products = |x: &Tensor| dot_general(x, x, &[(2, 2)], &[(0, 0)]);

@@ -17,7 +17,12 @@ pub fn drawn<T: Scalar>(
 ) -> Tensor {
     let row: usize = dims.iter().product();
     let total = row * axes.iter().map(Axis::size).product::<usize>();
-    let data = runs(axes, row).into_iter().flat_map(|run| numbers(total, run)).collect();
+    let mut data = Vec::new();
+    for run in runs(axes, row) {
+        let more = numbers(total, run);
+        // The first run is often all there is.
+        if data.is_empty() { data = more } else { data.extend(more) }
+    }
     let dims: Dims = axes.lane_dims().into_iter().chain(dims.iter().copied()).collect();
     Tensor::ground(Array::from_vec(data, dims), axes.clone())
 }

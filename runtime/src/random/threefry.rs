@@ -82,6 +82,7 @@ impl Plain for Key {
 }
 
 /// The Threefry-2x32 block function, 20 rounds: a keyed bijection of pairs of words.
+#[inline(always)]
 pub const fn block(Key([k0, k1]): Key, counter: [u32; 2]) -> [u32; 2] {
     const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
     let keys = [k0, k1, k0 ^ k1 ^ 0x1BD1_1BDA];

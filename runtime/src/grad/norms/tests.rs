@@ -2,7 +2,7 @@ use super::*;
 use crate::check::check_grads;
 use crate::ops::waves::{close, waves};
 use crate::ops::{cross_entropy, gather, psum};
-use crate::{A0, A1, Array};
+use crate::{A0, A1, Array, grad};
 
 fn ids(dims: &[usize], below: i32) -> Tensor {
     let n: usize = dims.iter().product();
@@ -80,18 +80,61 @@ fn norms_have_derivatives() {
     check_grads(sum, &mlp(), 1);
 }
 
+/// The gradients themselves, clipped and summed.
+fn naively_clipped<G: Tree>(each: &G, max_norm: f64) -> G {
+    let factor = max_norm / global_norm(&naive(each)).maximum(max_norm);
+    each.map_leaves(|g| psum(&(g * &factor), "batch"))
+}
+
+fn same<G: Tree>(sum: &G, expected: &G) {
+    sum.zip_leaves(expected, |path, a, b| {
+        assert_eq!(a.ty(), b.ty(), "{path}");
+        close(a, b);
+        a.clone()
+    });
+}
+
 #[test]
 fn clipped_gradients_are_the_sum_of_the_clipped_ones() {
-    let (x, label) = (waves(&[5, 6], 0.5).unstack("batch", 0), ids(&[5], 4).unstack("batch", 0));
-    let each = grad(loss).at((&mlp(), &x, &label));
-    let lengths = global_norm(&naive(&each));
-    for max_norm in [0.01, 0.8, 100.0] {
-        let sum = clipped_grad(loss, max_norm).reduce_axes(["batch"]).at((&mlp(), &x, &label));
-        let factor = max_norm / lengths.maximum(max_norm);
-        let expected = each.map_leaves(|g| psum(&(g * &factor), "batch"));
-        sum.zip_leaves(&expected, |_, a, b| {
-            close(a, b);
-            a.clone()
-        });
+    for rows in [&[][..], &[3]] {
+        let x = waves(&[&[5], rows, &[6]].concat(), 0.5).unstack("batch", 0);
+        let label = ids(&[&[5], rows].concat(), 4).unstack("batch", 0);
+        let each = grad(loss).at((&mlp(), &x, &label));
+        for max_norm in [0.01, 0.8, 100.0] {
+            let sum = clipped_grad(loss, max_norm).reduce_axes(["batch"]).at((&mlp(), &x, &label));
+            same(&sum, &naively_clipped(&each, max_norm));
+        }
     }
+}
+
+#[test]
+fn weights_used_twice_and_tables_are_clipped() {
+    let loss = |table: &Tensor, w: &Tensor, ids: &Tensor| {
+        table.take(ids, 0).matmul(w).sin().matmul(w).sum(()) + (w * w).sum(())
+    };
+    let (table, w) = (waves(&[9, 3], 0.1), waves(&[3, 3], 0.2));
+    let numbers = ids(&[5, 4], 9).unstack("batch", 0);
+    let each = grad(loss).argnums::<(A0, A1)>().at((&table, &w, &numbers));
+    let clipped = clipped_grad(loss, 0.5).argnums::<(A0, A1)>().reduce_axes(["batch"]);
+    same(&clipped.at((&table, &w, &numbers)), &naively_clipped(&each, 0.5));
+}
+
+#[test]
+fn what_varies_itself_is_clipped_and_not_summed() {
+    let loss = |w: &Tensor, x: &Tensor| (x.dot(w) * 3.0).sin();
+    let (w, x) = (waves(&[2], 0.1), waves(&[3, 2], 0.2).unstack("batch", 0));
+    let (dw, dx) = clipped_grad(loss, 0.1).argnums::<(A0, A1)>().reduce_axes(["batch"]).at((&w, &x));
+    let each = grad(loss).argnums::<(A0, A1)>().at((&w, &x));
+    let factor = 0.1 / global_norm(&naive(&each)).maximum(0.1);
+    same(&dw, &psum(&(&each.0 * &factor), "batch"));
+    same(&gather(&dx, "batch"), &gather(&(&each.1 * &factor), "batch"));
+    let (dw, _) = clipped_grad(loss, 0.1).argnums::<(A0, A1)>().at((&w, &x));
+    same(&gather(&dw, "batch"), &gather(&(&each.0 * &factor), "batch"));
+}
+
+#[test]
+#[should_panic(expected = "nothing in the function varies over `batsh`")]
+fn a_name_that_nothing_varies_over() {
+    let x = waves(&[3, 2], 0.2).unstack("batch", 0);
+    clipped_grad(|w: &Tensor, x: &Tensor| x.dot(w), 1.0).reduce_axes(["batsh"]).at((&waves(&[2], 0.1), &x));
 }

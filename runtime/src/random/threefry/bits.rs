@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{Key, block};
+use crate::array::kernels::vectors::{Loop, widest};
 
 /// Which counters the elements of an array draw from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -35,7 +36,11 @@ impl Bits for u64 {
 impl Bits for u32 {
     fn draw(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<u32> {
         match layout {
-            Layout::Partitionable => range.map(|i| mixed_word(key, i)).collect(),
+            Layout::Partitionable => {
+                let mut words = vec![0; range.len()];
+                widest(Words { key, first: range.start, words: &mut words });
+                words
+            }
             Layout::Paired => range.map(|i| paired_word(key, total, i)).collect(),
         }
     }
@@ -62,14 +67,55 @@ pub(super) fn split(key: Key, layout: Layout, n: usize, range: Range<usize>) -> 
     range.map(|i| Key(pair(i))).collect()
 }
 
+#[inline(always)]
 const fn counter(i: usize) -> [u32; 2] {
     [(i as u64 >> 32) as u32, i as u32]
 }
 
+#[inline(always)]
 const fn join([high, low]: [u32; 2]) -> u64 {
     (high as u64) << 32 | low as u64
 }
 
+/// Words that are drawn by their number alone, in the layout [`Layout::Partitionable`].
+pub(super) trait Word: Bits {
+    /// Word `i`.
+    fn at(key: Key, i: usize) -> Self;
+}
+
+impl Word for u32 {
+    #[inline(always)]
+    fn at(key: Key, i: usize) -> Self {
+        mixed_word(key, i)
+    }
+}
+
+impl Word for u64 {
+    #[inline(always)]
+    fn at(key: Key, i: usize) -> Self {
+        join(block(key, counter(i)))
+    }
+}
+
+/// The words from number `first` on.
+struct Words<'a> {
+    key: Key,
+    first: usize,
+    words: &'a mut [u32],
+}
+
+impl Loop for Words<'_> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (word, i) in self.words.iter_mut().zip(self.first..) {
+            *word = u32::at(self.key, i);
+        }
+    }
+}
+
+#[inline(always)]
 fn mixed_word(key: Key, i: usize) -> u32 {
     let [high, low] = block(key, counter(i));
     high ^ low

@@ -3,8 +3,10 @@
 use std::f64::consts::SQRT_2;
 use std::ops::Range;
 
+use super::bits::Word;
 use super::{Bits, Key, Layout};
-use crate::array::erf_inv::erf_inv;
+use crate::array::erf_inv::{erf_inv, erf_inv_single};
+use crate::array::kernels::vectors::{Loop, widest};
 
 /// Floats that distributions are drawn in: `f32` from 32 bits, `f64` from 64.
 pub trait Float: Copy + PartialOrd {
@@ -14,6 +16,10 @@ pub trait Float: Copy + PartialOrd {
     fn scaled(self, scale: Self, offset: Self) -> Self;
     /// `high - low`, in this type.
     fn span(low: Self, high: Self) -> Self;
+    /// Standard normals in the layout [`Layout::Partitionable`].
+    fn normals(key: Key, range: Range<usize>) -> Vec<Self>;
+    /// The `y` with `erf(y)` = `self`.
+    fn erf_inv(self) -> Self;
     /// Nearest value of this type.
     fn from_f64(x: f64) -> Self;
     /// The same value.
@@ -23,13 +29,19 @@ pub trait Float: Copy + PartialOrd {
 }
 
 macro_rules! floats {
-    ($($float:ident from $word:ident),*) => {$(
+    ($($float:ident from $word:ident by $erf_inv:ident),*) => {$(
+        impl OfWord<$word> for $float {
+            #[inline(always)]
+            fn of_word(word: $word) -> Self {
+                const MANTISSA: u32 = $float::MANTISSA_DIGITS - 1;
+                $float::from_bits(word >> ($word::BITS - MANTISSA) | $float::to_bits(1.0)) - 1.0
+            }
+        }
+
         impl Float for $float {
             fn unit(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<Self> {
-                const MANTISSA: u32 = $float::MANTISSA_DIGITS - 1;
-                let mantissa = |bits: $word| bits >> ($word::BITS - MANTISSA) | $float::to_bits(1.0);
                 let bits = $word::draw(key, layout, total, range);
-                bits.into_iter().map(|bits| $float::from_bits(mantissa(bits)) - 1.0).collect()
+                bits.into_iter().map(|bits| Self::of_word(bits)).collect()
             }
 
             fn scaled(self, scale: Self, offset: Self) -> Self {
@@ -38,6 +50,28 @@ macro_rules! floats {
 
             fn span(low: Self, high: Self) -> Self {
                 high - low
+            }
+
+            fn normals(key: Key, range: Range<usize>) -> Vec<Self> {
+                struct Normals<'a>(Key, usize, &'a mut [$float]);
+                impl Loop for Normals<'_> {
+                    type Result = ();
+                    #[inline(always)]
+                    fn run(self) {
+                        let low = $float::TINY_AND_ABOVE_MINUS_ONE.1;
+                        for (x, i) in self.2.iter_mut().zip(self.1..) {
+                            let u = $float::of_word($word::at(self.0, i)) * (1.0 - low) + low;
+                            *x = SQRT_2 as $float * $erf_inv(if u < low { low } else { u });
+                        }
+                    }
+                }
+                let mut normals = vec![0.0; range.len()];
+                widest(Normals(key, range.start, &mut normals));
+                normals
+            }
+
+            fn erf_inv(self) -> Self {
+                $erf_inv(self)
             }
 
             fn from_f64(x: f64) -> Self {
@@ -53,7 +87,12 @@ macro_rules! floats {
         }
     )*};
 }
-floats!(f32 from u32, f64 from u64);
+/// The number from 0 to 1 (not included) whose mantissa is the first bits of a word.
+trait OfWord<W> {
+    fn of_word(word: W) -> Self;
+}
+
+floats!(f32 from u32 by erf_inv_single, f64 from u64 by erf_inv);
 
 /// Uniform from `low` (included) to `high`, at the global indices `range` of an array of `total` elements.
 pub fn uniform<F: Float>(
@@ -72,8 +111,11 @@ pub fn uniform<F: Float>(
 /// Standard normal: `sqrt(2) erf_inv(u)` of `u` uniform between -1 and 1.
 pub fn normal<F: Float>(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<F> {
     let (_, low) = F::TINY_AND_ABOVE_MINUS_ONE;
+    if layout == Layout::Partitionable {
+        return F::normals(key, range);
+    }
     let u = uniform(key, layout, [low, F::from_f64(1.0)], total, range);
-    u.into_iter().map(|u| F::from_f64(SQRT_2 * erf_inv(u.to_f64()))).collect()
+    u.into_iter().map(|u| F::from_f64(SQRT_2).scaled(u.erf_inv(), F::from_f64(0.0))).collect()
 }
 
 /// Standard normal between `low` and `high`.
