@@ -77,26 +77,6 @@ const fn join([high, low]: [u32; 2]) -> u64 {
     (high as u64) << 32 | low as u64
 }
 
-/// Words that are drawn by their number alone, in the layout [`Layout::Partitionable`].
-pub(super) trait Word: Bits {
-    /// Word `i`.
-    fn at(key: Key, i: usize) -> Self;
-}
-
-impl Word for u32 {
-    #[inline(always)]
-    fn at(key: Key, i: usize) -> Self {
-        mixed_word(key, i)
-    }
-}
-
-impl Word for u64 {
-    #[inline(always)]
-    fn at(key: Key, i: usize) -> Self {
-        join(block(key, counter(i)))
-    }
-}
-
 /// The words from number `first` on.
 struct Words<'a> {
     key: Key,
@@ -110,7 +90,7 @@ impl Loop for Words<'_> {
     #[inline(always)]
     fn run(self) {
         for (word, i) in self.words.iter_mut().zip(self.first..) {
-            *word = u32::at(self.key, i);
+            *word = mixed_word(self.key, i);
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::f64::consts::SQRT_2;
 use std::ops::Range;
 
-use super::bits::Word;
 use super::{Bits, Key, Layout};
 use crate::array::erf_inv::{erf_inv, erf_inv_single};
 use crate::array::kernels::vectors::{Loop, widest};
@@ -16,10 +15,8 @@ pub trait Float: Copy + PartialOrd {
     fn scaled(self, scale: Self, offset: Self) -> Self;
     /// `high - low`, in this type.
     fn span(low: Self, high: Self) -> Self;
-    /// Standard normals in the layout [`Layout::Partitionable`].
-    fn normals(key: Key, range: Range<usize>) -> Vec<Self>;
-    /// The `y` with `erf(y)` = `self`.
-    fn erf_inv(self) -> Self;
+    /// See [`normal`]. In one loop, which becomes vector code in `f32`.
+    fn normals(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<Self>;
     /// Nearest value of this type.
     fn from_f64(x: f64) -> Self;
     /// The same value.
@@ -52,26 +49,23 @@ macro_rules! floats {
                 high - low
             }
 
-            fn normals(key: Key, range: Range<usize>) -> Vec<Self> {
-                struct Normals<'a>(Key, usize, &'a mut [$float]);
+            fn normals(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<Self> {
+                struct Normals<'a>(&'a [$word], &'a mut [$float]);
                 impl Loop for Normals<'_> {
                     type Result = ();
                     #[inline(always)]
                     fn run(self) {
                         let low = $float::TINY_AND_ABOVE_MINUS_ONE.1;
-                        for (x, i) in self.2.iter_mut().zip(self.1..) {
-                            let u = $float::of_word($word::at(self.0, i)) * (1.0 - low) + low;
+                        for (&word, x) in self.0.iter().zip(self.1) {
+                            let u = $float::of_word(word) * (1.0 - low) + low;
                             *x = SQRT_2 as $float * $erf_inv(if u < low { low } else { u });
                         }
                     }
                 }
-                let mut normals = vec![0.0; range.len()];
-                widest(Normals(key, range.start, &mut normals));
+                let words = $word::draw(key, layout, total, range);
+                let mut normals = vec![0.0; words.len()];
+                widest(Normals(&words, &mut normals));
                 normals
-            }
-
-            fn erf_inv(self) -> Self {
-                $erf_inv(self)
             }
 
             fn from_f64(x: f64) -> Self {
@@ -110,12 +104,7 @@ pub fn uniform<F: Float>(
 
 /// Standard normal: `sqrt(2) erf_inv(u)` of `u` uniform between -1 and 1.
 pub fn normal<F: Float>(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<F> {
-    let (_, low) = F::TINY_AND_ABOVE_MINUS_ONE;
-    if layout == Layout::Partitionable {
-        return F::normals(key, range);
-    }
-    let u = uniform(key, layout, [low, F::from_f64(1.0)], total, range);
-    u.into_iter().map(|u| F::from_f64(SQRT_2).scaled(u.erf_inv(), F::from_f64(0.0))).collect()
+    F::normals(key, layout, total, range)
 }
 
 /// Standard normal between `low` and `high`.
