@@ -95,7 +95,7 @@ fn turn<T: Real, const N: usize>(matrix: Matrix<T>, column: usize, packed: &mut 
     }
 }
 
-/// Brings eight rows or one, from `row` on, to their places of each column, and returns how many.
+/// Brings eight, six or four rows or one, from `row` on, to their places of each column, and returns how many.
 #[inline(always)]
 fn turn_some<T: Real, const N: usize>(
     matrix: Matrix<T>,
@@ -103,53 +103,64 @@ fn turn_some<T: Real, const N: usize>(
     column: usize,
     packed: &mut [[T; N]],
 ) -> usize {
-    let start = matrix.index(row, column);
-    let in_order = matrix.column_stride == 1 && matrix.row_stride >= 0;
-    let eights = if matrix.rows - row < 8 || size_of::<T>() != 4 || !in_order { 0 } else { packed.len() / 8 };
+    let in_order = matrix.column_stride == 1 && matrix.row_stride >= 0 && size_of::<T>() == 4;
+    let taken = match matrix.rows - row {
+        8.. if in_order => 8,
+        6.. if in_order => 6,
+        4.. if in_order => 4,
+        _ => 1,
+    };
+    let mut done = 0;
     #[cfg(target_arch = "x86_64")]
-    if eights > 0 {
+    if taken > 1 {
         for (i, packed) in packed.chunks_exact_mut(8).enumerate() {
-            let last = &matrix.data[matrix.index(row + 7, column + i * 8)..][..8];
-            let (first, row_stride) = (&matrix.data[start + i * 8..], matrix.row_stride);
-            assert!(first.len() >= last.len() && row + 8 <= N);
-            // SAFETY: the first and the last of the eight rows have eight elements in `data`, so the others have; eight
-            // columns are packed, with eight places from `row` on in each; the callers have AVX2.
+            let last = &matrix.data[matrix.index(row + taken - 1, column + i * 8)..][..8];
+            let first = &matrix.data[matrix.index(row, column + i * 8)..];
+            assert!(first.len() >= last.len() && row + taken <= N);
+            let (from, to) = (first.as_ptr().cast(), packed[0][row..].as_mut_ptr().cast());
+            let strides = (matrix.row_stride as usize, N);
+            // SAFETY: the first and the last of the rows have eight elements in `data`, so the others have; eight
+            // columns are packed, with as many places from `row` on in each; the callers have AVX2.
             unsafe {
-                turn_eight(
-                    first.as_ptr().cast(),
-                    row_stride as usize,
-                    packed[0][row..].as_mut_ptr().cast(),
-                    N,
-                )
-            };
+                match taken {
+                    8 => turn_eight::<8>(from, to, strides),
+                    6 => turn_eight::<6>(from, to, strides),
+                    _ => turn_eight::<4>(from, to, strides),
+                }
+            }
         }
+        done = packed.len() / 8 * 8;
     }
-    let taken = if eights > 0 { 8 } else { 1 };
     for i in 0..taken {
-        for (column, packed) in packed.iter_mut().enumerate().skip(eights * 8) {
-            let at = start as isize + i as isize * matrix.row_stride + column as isize * matrix.column_stride;
-            packed[row + i] = matrix.data[at as usize];
+        for (j, packed) in packed.iter_mut().enumerate().skip(done) {
+            packed[row + i] = matrix.data[matrix.index(row + i, column + j)];
         }
     }
     taken
 }
 
-/// Transposes eight rows of eight elements of 4 bytes.
+/// Transposes eight, six or four rows of eight elements of 4 bytes, with strides from row to row in both.
 ///
 /// # Safety
-/// Eight elements may be read at eight places `from_stride` apart, and written at eight `to_stride` apart, and the
-/// processor has AVX2.
+/// Eight elements may be read at so many places, and so many written at eight places, and the processor has AVX2.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn turn_eight(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+unsafe fn turn_eight<const ROWS: usize>(
+    from: *const f32,
+    to: *mut f32,
+    (from_stride, to_stride): (usize, usize),
+) {
     use std::arch::x86_64::*;
     // SAFETY: the caller's promise.
     unsafe {
-        let row = |i: usize| _mm256_loadu_ps(from.add(i * from_stride));
+        let row = |i: usize| {
+            if i < ROWS { _mm256_loadu_ps(from.add(i * from_stride)) } else { _mm256_setzero_ps() }
+        };
         let pairs: [[__m256; 2]; 4] = std::array::from_fn(|i| {
             let (a, b) = (row(2 * i), row(2 * i + 1));
             [_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)]
         });
+        // Of four rows, the columns `i` and `i + 4`, side by side.
         let fours = |i: usize| {
             let ([a, b], [c, d]) = (pairs[2 * i], pairs[2 * i + 1]);
             [
@@ -161,8 +172,19 @@ unsafe fn turn_eight(from: *const f32, from_stride: usize, to: *mut f32, to_stri
         };
         let (low, high) = (fours(0), fours(1));
         for i in 0..4 {
-            _mm256_storeu_ps(to.add(i * to_stride), _mm256_permute2f128_ps::<0x20>(low[i], high[i]));
-            _mm256_storeu_ps(to.add((i + 4) * to_stride), _mm256_permute2f128_ps::<0x31>(low[i], high[i]));
+            let halves = [(i, _mm256_castps256_ps128(low[i])), (i + 4, _mm256_extractf128_ps::<1>(low[i]))];
+            let more = [_mm256_castps256_ps128(high[i]), _mm256_extractf128_ps::<1>(high[i])];
+            for ((column, low), high) in halves.into_iter().zip(more) {
+                let to = to.add(column * to_stride);
+                match ROWS {
+                    8 => _mm256_storeu_ps(to, _mm256_set_m128(high, low)),
+                    6 => {
+                        _mm_storeu_ps(to, low);
+                        _mm_store_sd(to.add(4).cast(), _mm_castps_pd(high));
+                    }
+                    _ => _mm_storeu_ps(to, low),
+                }
+            }
         }
     }
 }

@@ -81,13 +81,13 @@ pub(super) fn write<T: Real>(
 
 impl Vectors {
     /// About how long a product takes, in multiplications of a vector: those of whole tiles; the packing of the right
-    /// operand, which costs about ten a vector; and one for each element that is put by itself.
+    /// operand, which costs about ten a vector; and six for each element that is put by itself.
     fn time<T: Scalar>(self, lhs: Matrix<T>, rhs: Matrix<T>, place: Place) -> usize {
         let (height, width) = if matches!(self, Self::Bytes64) { (12, 64) } else { (6, 32) };
         let vectors = (rhs.rows * size_of::<T>()).div_ceil(width);
         let along = if vectors == 1 { 1 } else { vectors.next_multiple_of(2) };
         let rows = lhs.rows.next_multiple_of(height);
-        let elements = if place.column_stride == 1 { 0 } else { lhs.rows * rhs.rows };
+        let elements = if place.column_stride == 1 { 0 } else { 6 * lhs.rows * rhs.rows };
         (rows + 10) * along * lhs.columns + elements
     }
 }
