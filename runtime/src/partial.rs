@@ -97,8 +97,9 @@ impl PartialSum {
     pub fn start(mut sums: Vec<Self>, site: Site) -> Started {
         let axis = sums[0].axis.clone();
         sums.iter_mut().for_each(Self::join);
-        let pending =
-            axis.group().map(|group| dispatch!(sums[0].dtype, T => send::<T>(group, &axis, &sums, site)));
+        // A worker that is alone along the axis has the sum.
+        let group = axis.group().filter(|group| group.size() > 1);
+        let pending = group.map(|group| dispatch!(sums[0].dtype, T => send::<T>(group, &axis, &sums, site)));
         Started { sums, pending, site }
     }
 

@@ -9,8 +9,7 @@ mod path;
 mod saved;
 
 use std::collections::hash_map::DefaultHasher;
-use std::fmt::Write;
-use std::hash::Hasher;
+use std::hash::{Hash, Hasher};
 
 pub use graft::Graft;
 pub use path::Path;
@@ -72,13 +71,23 @@ pub trait Tree: Clone {
     /// # Panics
     /// When the two structures differ; the message names the first path that only one of them has.
     #[track_caller]
-    fn zip_leaves(&self, other: &Self, mut f: impl FnMut(&Path<'_>, &Tensor, &Tensor) -> Tensor) -> Self {
+    fn zip_leaves(&self, other: &Self, f: impl FnMut(&Path<'_>, &Tensor, &Tensor) -> Tensor) -> Self {
         if let Some(difference) = difference(self, other) {
             panic!("zip_leaves: {difference}");
         }
-        let mut others = other.leaves().into_iter();
-        self.map(&Path::ROOT, &mut |path, leaf| f(path, leaf, &others.next().expect("as many leaves")))
+        zip_same(self, other, f)
     }
+}
+
+/// [`Tree::zip_leaves`] of structures that are known to be the same.
+#[track_caller]
+pub(crate) fn zip_same<T: Tree>(
+    left: &T,
+    right: &T,
+    mut f: impl FnMut(&Path<'_>, &Tensor, &Tensor) -> Tensor,
+) -> T {
+    let mut others = right.leaves().into_iter();
+    left.map(&Path::ROOT, &mut |path, leaf| f(path, leaf, &others.next().expect("as many leaves")))
 }
 
 /// The structure of `tree` with other leaves, in order.
@@ -113,20 +122,14 @@ pub fn difference(left: &impl Tree, right: &impl Tree) -> Option<String> {
     ))
 }
 
-/// A hash of all leaf paths. Structures are compared on every optimizer step, where a list of strings would be waste.
+/// A hash of all leaf paths. Structures are compared on every optimizer step, where text would be waste.
 fn fingerprint(tree: &impl Tree) -> u64 {
-    let mut hasher = HashText(DefaultHasher::new());
-    tree.visit(&Path::ROOT, &mut |path, _| writeln!(hasher, "{path}").expect("hashing cannot fail"));
-    hasher.0.finish()
-}
-
-struct HashText(DefaultHasher);
-
-impl Write for HashText {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.write(text.as_bytes());
-        Ok(())
-    }
+    let mut hasher = DefaultHasher::new();
+    tree.visit(&Path::ROOT, &mut |path, _| {
+        path.hash(&mut hasher);
+        hasher.write_u8(b'\n');
+    });
+    hasher.finish()
 }
 
 impl Tree for Tensor {

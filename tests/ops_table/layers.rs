@@ -64,6 +64,7 @@ pub fn rows() -> Group {
         row("adam_step", vec![wave(&[3]), waves(&[3], 1), waves(&[3], 2), waves(&[3], 3)], |x| {
             op::adam_step(&x[0], [&x[1], &x[2]], &x[3], ADAM)[0].clone()
         }),
+        row("sgd_step", vec![wave(&[3]), waves(&[3], 1)], |x| op::sgd_step(&x[0], &x[1], 0.1)),
         row("cross_entropy", vec![wave(&[4]), Tensor::from(2)], |x| op::cross_entropy(&x[0], &x[1])),
     ];
     Group { title: "What layers are made of", rows }

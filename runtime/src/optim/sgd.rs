@@ -4,6 +4,8 @@ use std::panic::Location;
 
 use super::check::gradient_fits;
 use crate::Tree;
+use crate::ops::sgd_step;
+use crate::tree::zip_same;
 
 /// Steps of `rate` against the gradient.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,6 @@ impl Sgd {
     #[track_caller]
     pub fn update<M: Tree>(&self, model: &mut M, gradient: &M) {
         gradient_fits("sgd", model, gradient, Location::caller());
-        *model = model.zip_leaves(gradient, |_, parameter, gradient| parameter - &(gradient * self.rate));
+        *model = zip_same(model, gradient, |_, parameter, gradient| sgd_step(parameter, gradient, self.rate));
     }
 }

@@ -1,6 +1,7 @@
 //! Where in a tree a leaf is.
 
-use std::fmt::{self, Debug, Display};
+use std::fmt::{self, Debug, Display, Write};
+use std::hash::{Hash, Hasher};
 
 /// Where in a tree a leaf is: `layers[0].bias`, `["key"]`, `.0`.
 ///
@@ -51,6 +52,29 @@ impl Display for Path<'_> {
             Segment::Field(name) => write!(f, ".{name}"),
             Segment::Key(key) => write!(f, "[{key:?}]"),
         }
+    }
+}
+
+/// Paths with the same text are the same; only keys become text for it.
+impl Hash for Path<'_> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let Some(parent) = self.parent else { return };
+        parent.hash(hasher);
+        match self.segment {
+            Segment::Root => {}
+            Segment::Field(name) => hasher.write(name.as_bytes()),
+            Segment::Key(key) => write!(HashText(hasher), "[{key:?}]").expect("hashing cannot fail"),
+        }
+        hasher.write_u8(b'.');
+    }
+}
+
+struct HashText<'h, H>(&'h mut H);
+
+impl<H: Hasher> Write for HashText<'_, H> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
     }
 }
 

@@ -196,15 +196,16 @@ unsafe fn sums<T, V: Vector, const R: usize, const W: usize, const PLUS: bool>(
     // SAFETY: the caller's promise.
     unsafe {
         let mut sums = [[V::zero(); W]; R];
-        let strides = (left.row_stride, left.column_stride, right.column_stride);
-        // The end of a short loop is foreseen.
-        for _ in 0..depth / 4 {
-            for _ in 0..4 {
-                add_column(&mut sums, &mut rows, &mut columns, strides);
+        for _ in 0..depth {
+            let vectors: [_; W] = std::array::from_fn(|j| V::load(columns.add(j * len).cast()));
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let left = V::splat(rows[i / 3].add(i % 3 * left.row_stride).cast());
+                for (sum, right) in sums.iter_mut().zip(vectors) {
+                    *sum = left.mul_add(right, *sum);
+                }
             }
-        }
-        for _ in 0..depth % 4 {
-            add_column(&mut sums, &mut rows, &mut columns, strides);
+            rows = rows.map(|row| row.wrapping_add(left.column_stride));
+            columns = columns.wrapping_add(right.column_stride);
         }
         for (i, sums) in sums.iter().enumerate() {
             for (j, &sum) in sums.iter().enumerate() {
@@ -213,33 +214,6 @@ unsafe fn sums<T, V: Vector, const R: usize, const W: usize, const PLUS: bool>(
             }
         }
     }
-}
-
-/// Adds the product of a column on the left and one on the right, and goes on to the next.
-///
-/// # Safety
-/// As [`sums`].
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-unsafe fn add_column<T, V: Vector, const R: usize, const W: usize>(
-    sums: &mut [[V; W]; R],
-    rows: &mut [*const T; 4],
-    columns: &mut *const T,
-    (row_stride, left_stride, right_stride): (usize, usize, usize),
-) {
-    let len = size_of::<V>() / size_of::<T>();
-    // SAFETY: the caller's promise.
-    unsafe {
-        let vectors: [_; W] = std::array::from_fn(|j| V::load(columns.add(j * len).cast()));
-        for (i, sums) in sums.iter_mut().enumerate() {
-            let left = V::splat(rows[i / 3].add(i % 3 * row_stride).cast());
-            for (sum, right) in sums.iter_mut().zip(vectors) {
-                *sum = left.mul_add(right, *sum);
-            }
-        }
-    }
-    *rows = rows.map(|row| row.wrapping_add(left_stride));
-    *columns = columns.wrapping_add(right_stride);
 }
 
 /// Adds a tile to rows that are `row_stride` apart.
