@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axisgrad::prelude::*;
-use axisgrad::random::normal;
+use axisgrad::random::noisy_mean;
 use clap::{Parser, ValueEnum};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
@@ -117,10 +117,8 @@ fn steps<'a, M: Tree + 'a>(w: &Worker, kind: Kind, task: Task<M>) -> Step<'a> {
             let (seconds, ()) = timed(|| {
                 let sum = clipped_grad(loss, CLIP).reduce_axes(["batch"]).at((&model, &x, &y));
                 let mut keys = (0..).map(|leaf| key.fold_in(leaf));
-                let gradient = sum.map_leaves(|sum| {
-                    let draws = normal(keys.next().expect("a key"), DType::F32, sum.dims());
-                    (sum + draws * (noise * CLIP)) / batch
-                });
+                let gradient =
+                    sum.map_leaves(|sum| noisy_mean(sum, keys.next().expect("a key"), noise * CLIP, batch));
                 update(&mut model, &gradient);
             });
             Outcome { seconds, value }

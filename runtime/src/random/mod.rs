@@ -10,6 +10,7 @@
 
 mod choice;
 mod distributions;
+mod noise;
 pub mod placed;
 pub mod threefry;
 
@@ -19,6 +20,7 @@ pub use choice::{categorical, choice, permutation};
 pub use distributions::{
     bernoulli, dirichlet, exponential, gamma, gumbel, log_gamma, normal, randint, truncated_normal, uniform,
 };
+pub use noise::noisy_mean;
 pub use threefry::Key;
 use threefry::Layout;
 

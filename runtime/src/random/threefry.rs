@@ -11,6 +11,7 @@ mod gamma;
 use std::ops::Range;
 
 pub use bits::{Bits, Layout};
+pub(super) use distributions::Float;
 pub use distributions::{
     bernoulli, categorical, exponential, gumbel, normal, permutation, randint, truncated_normal, uniform,
 };

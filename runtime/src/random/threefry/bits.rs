@@ -18,9 +18,14 @@ pub enum Layout {
 }
 
 /// Unsigned words that can be drawn: `u8`, `u16`, `u32`, `u64`.
-pub trait Bits: Sized {
+pub trait Bits: Copy {
     /// The words at the global indices `range` of an array of `total`.
     fn draw(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<Self>;
+
+    /// The same from index `first` on, into memory that is there.
+    fn draw_into(key: Key, layout: Layout, total: usize, first: usize, words: &mut [Self]) {
+        words.copy_from_slice(&Self::draw(key, layout, total, first..first + words.len()));
+    }
 }
 
 impl Bits for u64 {
@@ -35,13 +40,17 @@ impl Bits for u64 {
 
 impl Bits for u32 {
     fn draw(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<u32> {
+        let mut words = vec![0; range.len()];
+        Self::draw_into(key, layout, total, range.start, &mut words);
+        words
+    }
+
+    fn draw_into(key: Key, layout: Layout, total: usize, first: usize, words: &mut [u32]) {
         match layout {
-            Layout::Partitionable => {
-                let mut words = vec![0; range.len()];
-                widest(Words { key, first: range.start, words: &mut words });
-                words
+            Layout::Partitionable => widest(Words { key, first, words }),
+            Layout::Paired => {
+                words.iter_mut().zip(first..).for_each(|(word, i)| *word = paired_word(key, total, i))
             }
-            Layout::Paired => range.map(|i| paired_word(key, total, i)).collect(),
         }
     }
 }

@@ -7,6 +7,9 @@ use super::{Bits, Key, Layout};
 use crate::array::erf_inv::{erf_inv, erf_inv_single};
 use crate::array::kernels::vectors::{Loop, widest};
 
+/// Words that are drawn at a time, to be read while they are in the first-level cache.
+const CHUNK: usize = 512;
+
 /// Floats that distributions are drawn in: `f32` from 32 bits, `f64` from 64.
 pub trait Float: Copy + PartialOrd {
     /// From 0 (included) to 1 (not included): the mantissa of a number between 1 and 2, less 1.
@@ -15,8 +18,8 @@ pub trait Float: Copy + PartialOrd {
     fn scaled(self, scale: Self, offset: Self) -> Self;
     /// `high - low`, in this type.
     fn span(low: Self, high: Self) -> Self;
-    /// See [`normal`]. In one loop, which becomes vector code in `f32`.
-    fn normals(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<Self>;
+    /// See [`normal`]: those from index `first` on. In one loop, which becomes vector code in `f32`.
+    fn normals(key: Key, layout: Layout, total: usize, first: usize, out: &mut [Self]);
     /// Nearest value of this type.
     fn from_f64(x: f64) -> Self;
     /// The same value.
@@ -49,7 +52,7 @@ macro_rules! floats {
                 high - low
             }
 
-            fn normals(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<Self> {
+            fn normals(key: Key, layout: Layout, total: usize, first: usize, out: &mut [Self]) {
                 struct Normals<'a>(&'a [$word], &'a mut [$float]);
                 impl Loop for Normals<'_> {
                     type Result = ();
@@ -62,10 +65,12 @@ macro_rules! floats {
                         }
                     }
                 }
-                let words = $word::draw(key, layout, total, range);
-                let mut normals = vec![0.0; words.len()];
-                widest(Normals(&words, &mut normals));
-                normals
+                let mut words = [0; CHUNK];
+                for (i, out) in out.chunks_mut(CHUNK).enumerate() {
+                    let words = &mut words[..out.len()];
+                    $word::draw_into(key, layout, total, first + i * CHUNK, words);
+                    widest(Normals(words, out));
+                }
             }
 
             fn from_f64(x: f64) -> Self {
@@ -104,7 +109,9 @@ pub fn uniform<F: Float>(
 
 /// Standard normal: `sqrt(2) erf_inv(u)` of `u` uniform between -1 and 1.
 pub fn normal<F: Float>(key: Key, layout: Layout, total: usize, range: Range<usize>) -> Vec<F> {
-    F::normals(key, layout, total, range)
+    let mut normals = vec![F::from_f64(0.0); range.len()];
+    F::normals(key, layout, total, range.start, &mut normals);
+    normals
 }
 
 /// Standard normal between `low` and `high`.
