@@ -23,10 +23,12 @@ mod pool;
 mod product;
 mod reduce;
 mod rows;
+mod small_product;
 mod softmax;
 mod tile;
 mod tree_product;
 pub(crate) mod vectors;
+mod winograd;
 
 pub use adam::{AdamRates, adam};
 pub use conv::{Convolution, Window};

@@ -5,6 +5,7 @@ use axisgrad_collectives::{Buffer, Pool};
 
 use super::gemm::Matrix;
 use super::tile::Rows;
+use super::vectors::vectors;
 use crate::dtype::Real;
 
 /// Columns that are packed at a time: where rows become columns, as many as stay in the first-level cache; where they
@@ -132,6 +133,58 @@ fn turn_some<T: Real, const N: usize>(
         }
     }
     taken
+}
+
+/// Writes the transpose of a matrix: `to[j · to_stride + i] = from[i · from_stride + j]`.
+///
+/// # Panics
+/// If something lies outside the slices.
+pub(super) fn transpose(
+    from: &[f32],
+    from_stride: usize,
+    [rows, columns]: [usize; 2],
+    to: &mut [f32],
+    to_stride: usize,
+) {
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    assert!((rows - 1) * from_stride + columns <= from.len() && (columns - 1) * to_stride + rows <= to.len());
+    #[cfg(target_arch = "x86_64")]
+    if rows >= 8 && columns >= 8 && vectors().is_some() {
+        // SAFETY: both matrices are inside their slices, as was just checked, and the processor has AVX2.
+        return unsafe {
+            transpose_eights(from.as_ptr(), from_stride, [rows, columns], to.as_mut_ptr(), to_stride)
+        };
+    }
+    for i in 0..rows {
+        let from = &from[i * from_stride..][..columns];
+        to[i..].iter_mut().step_by(to_stride).zip(from).for_each(|(to, &x)| *to = x);
+    }
+}
+
+/// [`transpose`] of at least eight rows and columns; the last eight may overlap those before.
+///
+/// # Safety
+/// Both matrices are there, and the processor has AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn transpose_eights(
+    from: *const f32,
+    from_stride: usize,
+    [rows, columns]: [usize; 2],
+    to: *mut f32,
+    to_stride: usize,
+) {
+    for row in (0..rows).step_by(8).map(|row| row.min(rows - 8)) {
+        for column in (0..columns).step_by(8).map(|column| column.min(columns - 8)) {
+            // SAFETY: eight rows of eight elements from here on are there, in both.
+            unsafe {
+                let (from, to) = (from.add(row * from_stride + column), to.add(column * to_stride + row));
+                turn_eight(from, from_stride, to, to_stride);
+            }
+        }
+    }
 }
 
 /// Transposes eight rows of eight elements of 4 bytes.
