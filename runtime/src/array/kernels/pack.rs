@@ -176,14 +176,19 @@ unsafe fn transpose_eights(
     to: *mut f32,
     to_stride: usize,
 ) {
-    for row in (0..rows).step_by(8).map(|row| row.min(rows - 8)) {
-        for column in (0..columns).step_by(8).map(|column| column.min(columns - 8)) {
-            // SAFETY: eight rows of eight elements from here on are there, in both.
-            unsafe {
-                let (from, to) = (from.add(row * from_stride + column), to.add(column * to_stride + row));
-                turn_eight(from, from_stride, to, to_stride);
-            }
+    let eights = |n: usize| (0..n).step_by(8).map(move |i| i.min(n - 8));
+    let turn = |row: usize, column: usize| {
+        // SAFETY: eight rows of eight elements from here on are there, in both.
+        unsafe {
+            let (from, to) = (from.add(row * from_stride + column), to.add(column * to_stride + row));
+            turn_eight(from, from_stride, to, to_stride);
         }
+    };
+    // Along the rows of the matrix that is larger, which come from memory.
+    if from_stride > to_stride {
+        eights(rows).for_each(|row| eights(columns).for_each(|column| turn(row, column)));
+    } else {
+        eights(columns).for_each(|column| eights(rows).for_each(|row| turn(row, column)));
     }
 }
 

@@ -411,11 +411,15 @@ impl<M: Map<P>, const P: usize> Loop for Spread<'_, M, P> {
     fn run(self) {
         let Self { lines, half, to, lanes, place, tiles, .. } = self;
         let line = (STEP * (tiles - 1) + P) * lanes;
-        spread::<M, P>(slices(lines, line, line), slices_mut(half, line, line));
+        each_lane::<P, 6, false>(M::spread, slices(lines, line, line), slices_mut(half, line, line));
         for (half, row) in half.chunks_exact(line).zip(0..6) {
             for i in 0..tiles {
                 let to = &mut to[i * lanes + 6 * row * place..];
-                spread::<M, P>(slices(&half[STEP * i * lanes..], lanes, lanes), slices_mut(to, place, lanes));
+                each_lane::<P, 6, false>(
+                    M::spread,
+                    slices(&half[STEP * i * lanes..], lanes, lanes),
+                    slices_mut(to, place, lanes),
+                );
             }
         }
     }
@@ -442,13 +446,13 @@ impl<M: Map<P>, const P: usize> Loop for Collect<'_, M, P> {
         for i in 0..tiles {
             for (half, a) in half.chunks_exact_mut(row).zip(0..6) {
                 let from = slices(&from[i * lanes + 6 * a * place..], place, lanes);
-                collect::<M, P>(from, slices_mut(half, lanes, lanes), |_, x| x);
+                each_lane::<6, P, false>(M::collect, from, slices_mut(half, lanes, lanes));
             }
             let (from, to) = (slices(half, row, row), slices_mut(&mut lines[STEP * i * lanes..], line, row));
             if add {
-                collect::<M, P>(from, to, |sum, x| sum + x);
+                each_lane::<6, P, true>(M::collect, from, to);
             } else {
-                collect::<M, P>(from, to, |_, x| x);
+                each_lane::<6, P, false>(M::collect, from, to);
             }
         }
     }
@@ -474,27 +478,54 @@ fn slices_mut<const N: usize>(data: &mut [f32], step: usize, len: usize) -> [&mu
     slices
 }
 
-/// The map, lane by lane.
+/// `to = map(from)`, lane by lane, or `to += map(from)`.
 #[inline(always)]
-fn spread<M: Map<P>, const P: usize>(from: [&[f32]; P], to: [&mut [f32]; 6]) {
-    let len = from[0].len();
-    let from = from.map(|from| &from[..len]);
-    let [a, b, c, d, e, f] = to.map(|to| &mut to[..len]);
-    for i in 0..len {
-        [a[i], b[i], c[i], d[i], e[i], f[i]] = M::spread(from.map(|from| from[i]));
-    }
+fn each_lane<const I: usize, const O: usize, const ADD: bool>(
+    map: impl Fn([f32; I]) -> [f32; O],
+    from: [&[f32]; I],
+    to: [&mut [f32]; O],
+) {
+    let mut to = to.into_iter();
+    let mut next = || to.next().unwrap_or_default();
+    each_lane_apart::<I, O, ADD>(map, from, next(), next(), next(), next(), next(), next());
 }
 
-/// Its transpose, put to what is there.
+/// As [`each_lane`], of three to six results, which the compiler knows to be apart only if it gets them one by one.
 #[inline(always)]
-fn collect<M: Map<P>, const P: usize>(from: [&[f32]; 6], to: [&mut [f32]; P], put: impl Fn(f32, f32) -> f32) {
+#[allow(clippy::too_many_arguments)]
+fn each_lane_apart<const I: usize, const O: usize, const ADD: bool>(
+    map: impl Fn([f32; I]) -> [f32; O],
+    mut from: [&[f32]; I],
+    a: &mut [f32],
+    b: &mut [f32],
+    c: &mut [f32],
+    d: &mut [f32],
+    e: &mut [f32],
+    f: &mut [f32],
+) {
     let len = from[0].len();
-    let [a, b, c, d, e, f] = from.map(|from| &from[..len]);
-    let mut to = to.map(|to| &mut to[..len]);
+    for j in 0..I {
+        from[j] = &from[j][..len];
+    }
+    let (a, b, c) = (&mut a[..len], &mut b[..len], &mut c[..len]);
+    let (some, all) = (if O > 3 { len } else { 0 }, if O > 4 { len } else { 0 });
+    let (d, e, f) = (&mut d[..some], &mut e[..all], &mut f[..all]);
+    let put = |to: &mut f32, x: f32| *to = if ADD { *to + x } else { x };
     for i in 0..len {
-        let y = M::collect([a[i], b[i], c[i], d[i], e[i], f[i]]);
-        for (to, y) in to.iter_mut().zip(y) {
-            to[i] = put(to[i], y);
+        let mut x = [0.0; I];
+        for j in 0..I {
+            x[j] = from[j][i];
+        }
+        let y = map(x);
+        put(&mut a[i], y[0]);
+        put(&mut b[i], y[1]);
+        put(&mut c[i], y[2]);
+        if O > 3 {
+            put(&mut d[i], y[3]);
+        }
+        if O > 4 {
+            put(&mut e[i], y[4]);
+            put(&mut f[i], y[5]);
         }
     }
 }
@@ -560,7 +591,8 @@ mod tests {
             let (of, [x, kernel, ct]) = operands(case);
             near(&of.apply(&x, &kernel, 1), |to| of.apply(&to(&x), &to(&kernel), 1));
             near(&of.pull(&ct, &kernel, 1), |to| of.pull(&to(&ct), &to(&kernel), 1));
-            let all = std::slice::from_ref(&(0..CASES[case].0));
+            let whole = 0..CASES[case].0;
+            let all = std::slice::from_ref(&whole);
             near(&of.weigh(&x, &ct, 0, all)[0], |to| of.weigh(&to(&x), &to(&ct), 0, all).remove(0));
         }
     }
@@ -579,6 +611,40 @@ mod tests {
                 assert!(of.pull(&ct, &kernel, 1).to_vec::<f32>() == one(&dx, i).to_vec::<f32>());
                 let alone = of.weigh(&x, &ct, 0, std::slice::from_ref(&(0..1))).remove(0);
                 assert!(alone.to_vec::<f32>() == one(&each, i).to_vec::<f32>());
+            }
+        }
+    }
+
+    #[test]
+    fn a_range_has_the_same_bits_alone() {
+        let (of, [x, _, ct]) = operands(4);
+        let sums = of.weigh(&x, &ct, 0, &[0..2, 2..7]);
+        for (sum, range) in sums.iter().zip([0..2, 2..7]) {
+            let [x, ct] = [&x, &ct].map(|a| a.slice(0, range.start, range.end, 1));
+            let alone = of.weigh(&x, &ct, 0, std::slice::from_ref(&(0..range.len()))).remove(0);
+            assert!(alone.to_vec::<f32>() == sum.to_vec::<f32>());
+        }
+        let nothing = of.weigh(&x, &ct, 0, std::slice::from_ref(&(3..3))).remove(0);
+        assert_eq!(nothing.to_vec::<f32>(), [0.0; 16 * 16 * 9]);
+    }
+
+    #[test]
+    fn both_are_transposes_to_rounding() {
+        for case in 0..CASES.len() {
+            let (of, [x, kernel, ct]) = operands(case);
+            let dot = |a: &Array, b: &Array| -> f64 {
+                assert_eq!(a.dims(), b.dims());
+                a.to_vec::<f32>()
+                    .iter()
+                    .zip(b.to_vec::<f32>())
+                    .map(|(&a, b)| f64::from(a) * f64::from(b))
+                    .sum()
+            };
+            let y = of.apply(&x, &kernel, 1);
+            let size = dot(&y, &y).sqrt() * dot(&ct, &ct).sqrt();
+            let all = of.weigh(&x, &ct, 0, std::slice::from_ref(&(0..CASES[case].0))).remove(0);
+            for other in [dot(&x, &of.pull(&ct, &kernel, 1)), dot(&kernel.index(0, 0), &all)] {
+                assert!((dot(&y, &ct) - other).abs() < 1e-6 * size, "{} and {other}", dot(&y, &ct));
             }
         }
     }
