@@ -84,10 +84,10 @@ impl Windows {
     }
 }
 
-/// Whether `x`, which comes later, is larger.
+/// Whether `x`, which comes later, is larger; without a branch.
 #[inline(always)]
 fn exceeds<T: PartialOrd>(x: T, top: T) -> bool {
-    x > top || x.partial_cmp(&x).is_none() & top.partial_cmp(&top).is_some()
+    (x > top) | (x.partial_cmp(&x).is_none() & top.partial_cmp(&top).is_some())
 }
 
 /// The first planes of the operands that begin at `starts`.
@@ -139,15 +139,31 @@ fn take_pairs<T: Scalar + PartialOrd>(u: &[T], x: &[T], out: &mut [T], [_, width
         return;
     }
     for (row, out) in out.chunks_exact_mut(width / 2).enumerate() {
-        let ([u, u_below], [x, x_below]) = (two_rows(u, row, width), two_rows(x, row, width));
-        for ((((out, u), below), x), x_below) in out.iter_mut().zip(u).zip(u_below).zip(x).zip(x_below) {
-            let (mut best, mut top) = (u[0], x[0]);
-            for (u, x) in [(u[1], x[1]), (below[0], x_below[0]), (below[1], x_below[1])] {
-                let more = exceeds(x, top);
-                (best, top) = (if more { u } else { best }, if more { x } else { top });
-            }
-            *out = best;
-        }
+        take_row(out, two_rows(u, row, width), two_rows(x, row, width));
+    }
+}
+
+/// For each pair of columns what `u` has where `x` is largest. (Slices of one length, and no branch: vectors.)
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+fn take_row<T: Scalar + PartialOrd>(
+    out: &mut [T],
+    [u, u_below]: [&[[T; 2]]; 2],
+    [x, x_below]: [&[[T; 2]]; 2],
+) {
+    let n = out.len();
+    let (u, u_below, x, x_below) = (&u[..n], &u_below[..n], &x[..n], &x_below[..n]);
+    for i in 0..n {
+        let (mut best, mut top) = (u[i][0], x[i][0]);
+        let mut meet = |u: T, x: T| {
+            let more = exceeds(x, top);
+            best = if more { u } else { best };
+            top = if more { x } else { top };
+        };
+        meet(u[i][1], x[i][1]);
+        meet(u_below[i][0], x_below[i][0]);
+        meet(u_below[i][1], x_below[i][1]);
+        out[i] = best;
     }
 }
 
@@ -159,21 +175,34 @@ fn put_pairs<T: Scalar + PartialOrd>(ct: &[T], x: &[T], out: &mut [T], [height, 
         return;
     }
     for (row, out) in out[..even].chunks_exact_mut(2 * width).enumerate() {
-        let [x, x_below] = two_rows(x, row, width);
         let (above, below) = out.split_at_mut(width);
         let ((above, rest), (below, rest_below)) = (above.as_chunks_mut(), below.as_chunks_mut());
         rest.fill(T::ZERO);
         rest_below.fill(T::ZERO);
-        let ct = &ct[row * (width / 2)..];
-        for ((((above, below), x), x_below), &ct) in above.iter_mut().zip(below).zip(x).zip(x_below).zip(ct) {
-            let (mut place, mut top) = (0u32, x[0]);
-            for (i, x) in [(1, x[1]), (2, x_below[0]), (3, x_below[1])] {
-                let more = exceeds(x, top);
-                (place, top) = (if more { i } else { place }, if more { x } else { top });
-            }
-            let at = |i| if place == i { ct } else { T::ZERO };
-            (*above, *below) = ([at(0), at(1)], [at(2), at(3)]);
-        }
+        put_row(above, below, &ct[row * (width / 2)..][..width / 2], two_rows(x, row, width));
+    }
+}
+
+/// For each pair of columns `ct` where `x` is largest, and 0 elsewhere.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+fn put_row<T: Scalar + PartialOrd>(
+    above: &mut [[T; 2]],
+    below: &mut [[T; 2]],
+    ct: &[T],
+    [x, x_below]: [&[[T; 2]]; 2],
+) {
+    let n = ct.len();
+    let (above, below, x, x_below) = (&mut above[..n], &mut below[..n], &x[..n], &x_below[..n]);
+    for i in 0..n {
+        let ([a, b], [c, d], ct) = (x[i], x_below[i], ct[i]);
+        let second = exceeds(b, a);
+        let top = if second { b } else { a };
+        let third = exceeds(c, top);
+        let fourth = exceeds(d, if third { c } else { top });
+        let keep = |here: bool| if here { ct } else { T::ZERO };
+        above[i] = [keep(!second & !third & !fourth), keep(second & !third & !fourth)];
+        below[i] = [keep(third & !fourth), keep(fourth)];
     }
 }
 
