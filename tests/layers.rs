@@ -132,11 +132,12 @@ fn a_convolution_of_many_channels() {
         mesh: |w, a| {
             let x = w.unstack(&a[1], "batch");
             let each = grad(loss).at((&a[0], &x));
-            vec![grad(loss).reduce_axes(["batch"]).at((&a[0], &x)), gather(&each, "batch")]
+            let results = [grad(loss).reduce_axes(["batch"]).at((&a[0], &x)), gather(&each, "batch")];
+            results.map(|result| result.cast(DType::F64)).into()
         },
         positional: |a| {
             let each = || rows(&a[1]).map(|x| grad(loss).at((&a[0], &x)));
-            vec![sum_of(each()), stack_of(each())]
+            [sum_of(each()), stack_of(each())].map(|result| result.cast(DType::F64)).into()
         },
     });
 }
