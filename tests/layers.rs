@@ -114,6 +114,34 @@ fn a_convolutional_network() {
     });
 }
 
+/// Of `f32`, with channels enough for Winograd's minimal filtering; so small that its last digits are beyond those that
+/// are compared.
+#[test]
+fn a_convolution_of_many_channels() {
+    fn loss(kernel: &Tensor, x: &Tensor) -> Tensor {
+        let y = conv(x, kernel, &[], &[(1, 1), (0, 1)], &[], &[], 1);
+        y.max_pool(&[2, 2], &[2, 2], &[]).square().sum(()) * 1e-7
+    }
+    check_all(&Case {
+        name: "a convolution of many channels",
+        sizes: &[1, 33, 70],
+        args: |n| {
+            let single = |seed, dims: &[usize]| numbers(seed, dims).cast(DType::F32);
+            vec![single(1, &[16, 16, 3, 3]), single(2, &[n, 16, 6, 7])]
+        },
+        mesh: |w, a| {
+            let x = w.unstack(&a[1], "batch");
+            let each = grad(loss).at((&a[0], &x));
+            let results = [grad(loss).reduce_axes(["batch"]).at((&a[0], &x)), gather(&each, "batch")];
+            results.map(|result| result.cast(DType::F64)).into()
+        },
+        positional: |a| {
+            let each = || rows(&a[1]).map(|x| grad(loss).at((&a[0], &x)));
+            [sum_of(each()), stack_of(each())].map(|result| result.cast(DType::F64)).into()
+        },
+    });
+}
+
 /// What is drawn for an example is what its row is, when all are drawn at once.
 #[test]
 fn dropout_and_draws() {

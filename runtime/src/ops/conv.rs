@@ -141,6 +141,8 @@ mod tests {
     use super::super::waves::waves;
     use super::*;
     use crate::check::{check_grads, check_lanes};
+    use crate::dtype::DType;
+    use crate::grad;
 
     /// The definition, for one spatial dim: strides 2, padding (1, 2), `x` spread by 2 and the kernel by 3.
     fn naive(x: &Tensor, kernel: &Tensor, groups: usize) -> Vec<f64> {
@@ -217,6 +219,18 @@ mod tests {
         check_lanes(|x: &Tensor, k: &Tensor| x.conv(k), (&xs, &kernels));
         let each = waves(&[4, 1, 3, 3], 0.2);
         check_lanes(|x: &Tensor| conv(x, &each, &[], &[(1, 1), (1, 1)], &[], &[], 2), &xs);
+    }
+
+    /// Of `f32`, with channels enough for Winograd's way.
+    #[test]
+    fn lanes_of_many_channels() {
+        let rough = |dims: &[usize], seed| waves(dims, seed).cast(DType::F32);
+        let (xs, kernel) = (rough(&[9, 16, 8, 11], 0.3), rough(&[18, 16, 3, 3], 0.9));
+        let loss = |x: &Tensor, k: &Tensor| x.conv(k).sin().sum(());
+        check_lanes(|x: &Tensor| x.conv(&kernel), &xs);
+        check_lanes(|x: &Tensor| grad(loss).at((x, &kernel)), &xs);
+        check_lanes(|x: &Tensor| grad(loss).argnum::<1>().at((x, &kernel)), &xs);
+        check_lanes(|x: &Tensor, k: &Tensor| x.conv(k), (&xs, &rough(&[9, 16, 16, 3, 3], 0.2)));
     }
 
     #[test]

@@ -2,10 +2,8 @@
 
 use std::panic::Location;
 
-use super::reshape::reshaped;
-use super::take_along_dim;
 use super::windows::{Window, distances, patches, settings, surrounded};
-use crate::array::kernels::window_argmax;
+use crate::array::kernels::{window_put, window_take};
 use crate::array::{Array, Dims};
 use crate::bind::bind;
 use crate::dtype::DType;
@@ -33,13 +31,7 @@ use crate::types::{AxisSet, TensorType};
 #[track_caller]
 pub fn max_pool(x: &Tensor, window: &[usize], strides: &[usize], padding: &[(usize, usize)]) -> Tensor {
     let (x, windows) = windowed("max_pool", x, window, strides, padding, f64::NEG_INFINITY);
-    let lead = x.ndim() - windows.len();
-    let places = bind(WindowArgMax { windows }, &[&x]);
-    let flat = |x: &Tensor| {
-        let size = x.dims()[lead..].iter().product();
-        reshaped(x, x.dims()[..lead].iter().copied().chain([size]).collect())
-    };
-    reshaped(&take_along_dim(&flat(&x), &flat(&places), -1), Dims::from_slice(places.dims()))
+    bind(Take { windows }, &[&x, &x])
 }
 
 /// The mean of each window over the last dims, zeros of the padding included: see [`max_pool`].
@@ -68,32 +60,55 @@ impl Tensor {
     }
 }
 
-/// See [`window_argmax`].
-struct WindowArgMax {
+/// See [`window_take`].
+struct Take {
     windows: Vec<Window>,
 }
 
-impl Op for WindowArgMax {
+impl Op for Take {
     fn name(&self) -> &'static str {
         "max_pool"
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<(DType, Dims), String> {
-        let x = inputs[0];
+        let x = inputs[1];
         if x.dtype.is_complex() || x.dtype == DType::Float0 {
             return Err(format!("elements of type {} have no order", x.dtype));
         }
         let lead = x.ndim() - self.windows.len();
         let counts = self.windows.iter().zip(&x.dims[lead..]).map(|(window, &n)| window.count(n));
-        Ok((DType::I64, x.dims[..lead].iter().copied().chain(counts).collect()))
+        Ok((inputs[0].dtype, x.dims[..lead].iter().copied().chain(counts).collect()))
     }
 
     fn eval(&self, inputs: &[Array], _: &AxisSet) -> Array {
-        window_argmax(&inputs[0], &self.windows)
+        window_take(&inputs[0], &inputs[1], &self.windows)
     }
 
-    fn vjp(&self, _: usize, _: &Tensor, _: &[Tensor], _: &Tensor) -> Option<Tensor> {
-        None
+    fn vjp(&self, wrt: usize, ct: &Tensor, inputs: &[Tensor], _: &Tensor) -> Option<Tensor> {
+        (wrt == 0).then(|| bind(Put { windows: self.windows.clone() }, &[ct, &inputs[1]]))
+    }
+}
+
+/// See [`window_put`].
+struct Put {
+    windows: Vec<Window>,
+}
+
+impl Op for Put {
+    fn name(&self) -> &'static str {
+        "max_pool"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<(DType, Dims), String> {
+        Ok((inputs[0].dtype, inputs[1].dims.clone()))
+    }
+
+    fn eval(&self, inputs: &[Array], _: &AxisSet) -> Array {
+        window_put(&inputs[0], &inputs[1], &self.windows)
+    }
+
+    fn vjp(&self, wrt: usize, u: &Tensor, inputs: &[Tensor], _: &Tensor) -> Option<Tensor> {
+        (wrt == 0).then(|| bind(Take { windows: self.windows.clone() }, &[u, &inputs[1]]))
     }
 }
 
@@ -152,6 +167,9 @@ mod tests {
         check_grads(mean, &x, 2);
         check_lanes(max, &waves(&[7, 2, 4, 5], 0.3));
         check_lanes(mean, &waves(&[7, 2, 4, 5], 0.3));
+        let halves = |x: &Tensor| x.max_pool(&[2, 2], &[2, 2], &[]).sin();
+        check_grads(halves, &x, 2);
+        check_lanes(halves, &waves(&[7, 2, 5, 7], 0.3));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use axisgrad_collectives::Pool;
 use super::gemm::Matrix;
 use super::product::Product;
 use super::rows::{per_batch_contiguous, product, starts};
+use super::winograd::{Examples, Winograd};
 use crate::array::{Array, Dims, row_major, threads};
-use crate::dtype::{Scalar, dispatch};
+use crate::dtype::{DType, Scalar, dispatch};
 
 /// How windows lie along one dim.
 #[derive(Clone, Copy, Debug)]
@@ -48,10 +49,16 @@ impl Convolution {
 
     /// `T[b..,c,n..], T[b..,o,c/groups,k..] -> T[b..,o,m..]`, where `batch` dims run together.
     pub fn apply(&self, x: &Array, kernel: &Array, batch: usize) -> Array {
+        let sides = Sides::new(self, x, kernel, batch);
+        let dims = sides.dims(x, kernel.dims()[batch], &self.counts());
+        let pool = sides.pool();
+        if let Some(fast) = &sides.plan.fast {
+            let apply = |x: Examples, kernel: &[f32], out: &mut [f32], starts: &[usize]| {
+                fast.apply(x, kernel, out, starts, pool)
+            };
+            return sides.together(dims, apply);
+        }
         dispatch!(x.dtype() in [numeric], T => {
-            let sides = Sides::new(self, x, kernel, batch);
-            let dims = sides.dims(x, kernel.dims()[batch], &self.counts());
-            let pool = sides.pool();
             sides.each(dims, |x, kernel, out, columns| {
                 let plan = &sides.plan;
                 for group in 0..self.groups {
@@ -66,11 +73,17 @@ impl Convolution {
 
     /// The transpose of [`apply`](Self::apply) in `x`: `T[b..,o,m..], T[b..,o,c/groups,k..] -> T[b..,c,n..]`.
     pub fn pull(&self, ct: &Array, kernel: &Array, batch: usize) -> Array {
+        let sides = Sides::new(self, ct, kernel, batch);
+        let dims = sides.dims(ct, kernel.dims()[batch + 1] * self.groups, &self.sizes);
+        let pool = sides.pool();
+        if let Some(fast) = &sides.plan.fast {
+            let pull = |ct: Examples, kernel: &[f32], out: &mut [f32], starts: &[usize]| {
+                fast.pull(ct, kernel, out, starts, pool)
+            };
+            return sides.together(dims, pull);
+        }
         dispatch!(ct.dtype() in [numeric], T => {
-            let sides = Sides::new(self, ct, kernel, batch);
-            let channels = kernel.dims()[batch + 1] * self.groups;
-            let pool = sides.pool();
-            sides.each(sides.dims(ct, channels, &self.sizes), |ct, kernel, out, columns| {
+            sides.each(dims, |ct, kernel, out, columns| {
                 let plan = &sides.plan;
                 out.fill(T::ZERO);
                 for group in 0..self.groups {
@@ -103,16 +116,21 @@ impl Convolution {
     fn weighed<T: Product>(&self, x: &Array, ct: &Array, batch: usize, pool: &Pool) -> Array {
         let lead = x.ndim() - self.sizes.len() - 1;
         let (channels, out) = (x.dims()[lead] / self.groups, ct.dims()[lead] / self.groups);
-        let plan = Plan::new(self, channels, out);
+        let plan = Plan::new(self, channels, out, x.dtype());
         let [x, ct] = [x, ct].map(|a| in_order(a, lead));
         let sizes: Dims = self.windows.iter().map(|window| window.size).collect();
         let dims = [&x.dims()[..batch], &[out * self.groups, channels], &sizes].concat();
         let mut buffer = pool.alloc::<T>(product(&dims));
-        let mut columns = pool.alloc::<T>(plan.depth() * plan.count);
         let [x_starts, ct_starts] = [&x, &ct].map(|a| starts(a, lead));
         let terms = product(&x.dims()[batch..lead]);
         let size = self.groups * out * plan.depth();
         buffer.as_mut_slice::<T>().fill(T::ZERO);
+        if let Some(fast) = &plan.fast {
+            let (x, ct) = ((x.data(), &x_starts[..]), (ct.data(), &ct_starts[..]));
+            plan.add_together(fast, x, ct, buffer.as_mut_slice(), terms, pool);
+            return Array::from_written::<T>(dims, buffer);
+        }
+        let mut columns = pool.alloc::<T>(plan.depth() * plan.count);
         for (i, sum) in buffer.as_mut_slice::<T>().chunks_exact_mut(size.max(1)).enumerate() {
             for (term, at) in (i * terms..(i + 1) * terms).enumerate() {
                 let (x, ct) = (&x.data::<T>()[x_starts[at]..], &ct.data::<T>()[ct_starts[at]..]);
@@ -138,10 +156,12 @@ struct Plan {
     row: (usize, usize),
     /// How many windows there are.
     count: usize,
+    /// The quicker way, where there is one.
+    fast: Option<Winograd>,
 }
 
 impl Plan {
-    fn new(of: &Convolution, channels: usize, out: usize) -> Self {
+    fn new(of: &Convolution, channels: usize, out: usize, dtype: DType) -> Self {
         let (counts, n) = (of.counts(), of.sizes.len());
         let strides: Vec<usize> = (0..n).map(|dim| product(&of.sizes[dim + 1..])).collect();
         let steps = |distance: fn(&Window) -> usize| -> Vec<usize> {
@@ -150,6 +170,7 @@ impl Plan {
         let (along, across) = (steps(|window| window.stride), steps(|window| window.dilation));
         let sizes: Dims = of.windows.iter().map(|window| window.size).collect();
         let last = n.saturating_sub(1);
+        let fast = (dtype == DType::F32).then(|| Winograd::new(&of.sizes, &of.windows, [channels, out]));
         let row = (counts.last().copied().unwrap_or(1), along.last().copied().unwrap_or(1));
         Self {
             channels,
@@ -160,6 +181,7 @@ impl Plan {
             rows: grid(&counts[..last], &along[..last]),
             row,
             count: product(&counts),
+            fast: fast.flatten(),
         }
     }
 
@@ -225,6 +247,29 @@ impl Plan {
             T::multiply(&mut sum[group * size..][..size], depth, ct, windows, !write, pool);
         }
     }
+
+    /// The sums over each `terms` of the examples, the quicker way.
+    fn add_together(
+        &self,
+        fast: &Winograd,
+        (x, x_starts): Examples,
+        (ct, ct_starts): Examples,
+        sums: &mut [f32],
+        terms: usize,
+        pool: &Pool,
+    ) {
+        let size = self.out * self.depth();
+        let examples = x_starts.chunks(terms.max(1)).zip(ct_starts.chunks(terms.max(1)));
+        for ((x_starts, ct_starts), sums) in examples.zip(sums.chunks_exact_mut(self.groups * size)) {
+            for (group, sum) in sums.chunks_exact_mut(size).enumerate() {
+                let at =
+                    |starts: &[usize], size| starts.iter().map(|at| at + group * size).collect::<Vec<_>>();
+                let x_starts = at(x_starts, self.channels * self.plane);
+                let ct_starts = at(ct_starts, self.out * self.count);
+                fast.weigh((x, &x_starts), (ct, &ct_starts), sum, pool);
+            }
+        }
+    }
 }
 
 /// The same array with the elements of each example in row-major order.
@@ -255,7 +300,7 @@ struct Sides {
 
 impl Sides {
     fn new(of: &Convolution, x: &Array, kernel: &Array, batch: usize) -> Self {
-        let plan = Plan::new(of, kernel.dims()[batch + 1], kernel.dims()[batch] / of.groups);
+        let plan = Plan::new(of, kernel.dims()[batch + 1], kernel.dims()[batch] / of.groups, x.dtype());
         let operands = [x, kernel].map(|a| in_order(a, batch));
         let starts = operands.each_ref().map(|a| starts(a, batch));
         Self { plan, batch, operands, starts }
@@ -272,19 +317,49 @@ impl Sides {
 
     /// What `body` writes for each example, of the operands' elements for it; it is given memory for the columns.
     fn each<T: Scalar>(&self, dims: Dims, body: impl Fn(&[T], &[T], &mut [T], &mut [T]) + Sync) -> Array {
-        let ([x, kernel], pool) = (&self.operands, self.pool());
-        let mut buffer = pool.alloc::<T>(product(&dims));
-        let size = product(&dims[self.batch..]).max(1);
-        let examples = buffer.as_mut_slice::<T>().len() / size;
-        let work = examples * self.plan.groups * self.plan.out * self.plan.depth() * self.plan.count;
-        let part = threads::part(pool, examples, work, threads::PRODUCTS).max(1);
-        threads::split(pool, buffer.as_mut_slice::<T>(), part * size, |start, out| {
-            let mut columns = pool.alloc::<T>(self.plan.depth() * self.plan.count);
-            for (i, out) in (start / size..).zip(out.chunks_exact_mut(size)) {
+        let ([x, kernel], size) = (&self.operands, product(&dims[self.batch..]).max(1));
+        self.parts::<T>(dims, |examples, out| {
+            let mut columns = self.pool().alloc::<T>(self.plan.depth() * self.plan.count);
+            for (i, out) in examples.zip(out.chunks_exact_mut(size)) {
                 let [x_start, kernel_start] = [0, 1].map(|side| self.starts[side][i]);
                 let columns = columns.as_mut_slice::<T>();
                 body(&x.data()[x_start..], &kernel.data()[kernel_start..], out, columns);
             }
+        })
+    }
+
+    /// What `body` writes for one group of neighbouring examples that share a kernel, given where each begins.
+    fn together(&self, dims: Dims, body: impl Fn(Examples, &[f32], &mut [f32], &[usize]) + Sync) -> Array {
+        let ([x, kernel], [x_starts, kernel_starts], groups) =
+            (&self.operands, &self.starts, self.plan.groups);
+        let x_size = product(&x.dims()[self.batch..]) / groups;
+        let size = product(&dims[self.batch..]) / groups;
+        self.parts::<f32>(dims, |examples, out| {
+            let mut done = 0;
+            for run in kernel_starts[examples.clone()].chunk_by(|a, b| a == b) {
+                for group in 0..groups {
+                    let own = examples.start + done..examples.start + done + run.len();
+                    let x_starts: Vec<_> = x_starts[own].iter().map(|at| at + group * x_size).collect();
+                    let starts: Vec<_> =
+                        (done..done + run.len()).map(|i| (i * groups + group) * size).collect();
+                    let kernel = &kernel.data()[run[0] + group * self.plan.out * self.plan.depth()..];
+                    body((x.data(), &x_starts), kernel, out, &starts);
+                }
+                done += run.len();
+            }
+        })
+    }
+
+    /// What `body` writes for ranges of the examples.
+    fn parts<T: Scalar>(&self, dims: Dims, body: impl Fn(Range<usize>, &mut [T]) + Sync) -> Array {
+        let (pool, plan) = (self.pool(), &self.plan);
+        let mut buffer = pool.alloc::<T>(product(&dims));
+        let size = product(&dims[self.batch..]).max(1);
+        let examples = buffer.as_mut_slice::<T>().len() / size;
+        let work = examples * plan.groups * plan.out * plan.depth() * plan.count;
+        let part = threads::part(pool, examples, work, threads::PRODUCTS).max(1);
+        threads::split(pool, buffer.as_mut_slice::<T>(), part * size, |start, out| {
+            body(start / size..(start + out.len()) / size, out);
         });
         Array::from_written::<T>(dims, buffer)
     }

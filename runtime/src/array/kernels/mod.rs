@@ -23,10 +23,12 @@ mod pool;
 mod product;
 mod reduce;
 mod rows;
+mod small_product;
 mod softmax;
 mod tile;
 mod tree_product;
 pub(crate) mod vectors;
+mod winograd;
 
 pub use adam::{AdamRates, adam};
 pub use conv::{Convolution, Window};
@@ -41,7 +43,7 @@ pub use linalg::{
 };
 pub use map::{Each, cast, copy, map1, map2, map3};
 pub use normalize::Normalize;
-pub use pool::window_argmax;
+pub use pool::{window_put, window_take};
 pub use reduce::{all, any, max, min, prod, reduce, sum};
 pub use rows::{Fold, RowDims, add_rows, fold_rows, missing, take_rows};
 pub use softmax::{

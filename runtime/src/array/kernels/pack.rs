@@ -5,6 +5,7 @@ use axisgrad_collectives::{Buffer, Pool};
 
 use super::gemm::Matrix;
 use super::tile::Rows;
+use super::vectors::vectors;
 use crate::dtype::Real;
 
 /// Columns that are packed at a time: where rows become columns, as many as stay in the first-level cache; where they
@@ -110,6 +111,7 @@ fn turn_some<T: Real, const N: usize>(
         4.. if in_order => 4,
         _ => 1,
     };
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
     let mut done = 0;
     #[cfg(target_arch = "x86_64")]
     if taken > 1 {
@@ -137,6 +139,63 @@ fn turn_some<T: Real, const N: usize>(
         }
     }
     taken
+}
+
+/// Writes the transpose of a matrix: `to[j · to_stride + i] = from[i · from_stride + j]`.
+///
+/// # Panics
+/// If something lies outside the slices.
+pub(super) fn transpose(
+    from: &[f32],
+    from_stride: usize,
+    [rows, columns]: [usize; 2],
+    to: &mut [f32],
+    to_stride: usize,
+) {
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    assert!((rows - 1) * from_stride + columns <= from.len() && (columns - 1) * to_stride + rows <= to.len());
+    #[cfg(target_arch = "x86_64")]
+    if rows >= 8 && columns >= 8 && vectors().is_some() {
+        // SAFETY: both matrices are inside their slices, as was just checked, and the processor has AVX2.
+        return unsafe {
+            transpose_eights(from.as_ptr(), from_stride, [rows, columns], to.as_mut_ptr(), to_stride)
+        };
+    }
+    for i in 0..rows {
+        let from = &from[i * from_stride..][..columns];
+        to[i..].iter_mut().step_by(to_stride).zip(from).for_each(|(to, &x)| *to = x);
+    }
+}
+
+/// [`transpose`] of at least eight rows and columns; the last eight may overlap those before.
+///
+/// # Safety
+/// Both matrices are there, and the processor has AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn transpose_eights(
+    from: *const f32,
+    from_stride: usize,
+    [rows, columns]: [usize; 2],
+    to: *mut f32,
+    to_stride: usize,
+) {
+    let eights = |n: usize| (0..n).step_by(8).map(move |i| i.min(n - 8));
+    let turn = |row: usize, column: usize| {
+        // SAFETY: eight rows of eight elements from here on are there, in both.
+        unsafe {
+            let (from, to) = (from.add(row * from_stride + column), to.add(column * to_stride + row));
+            turn_eight::<8>(from, to, (from_stride, to_stride));
+        }
+    };
+    // Along the rows of the matrix that is larger, which come from memory.
+    if from_stride > to_stride {
+        eights(rows).for_each(|row| eights(columns).for_each(|column| turn(row, column)));
+    } else {
+        eights(columns).for_each(|column| eights(rows).for_each(|row| turn(row, column)));
+    }
 }
 
 /// Transposes eight, six or four rows of eight elements of 4 bytes, with strides from row to row in both.
