@@ -7,11 +7,13 @@
 //! on the other elements, or on the number of threads.
 
 mod adam;
+mod attention;
 mod conv;
 mod dot;
 mod dot_lanes;
 mod gather;
 mod gemm;
+mod heads;
 mod join;
 mod lanes;
 mod linalg;
@@ -29,6 +31,7 @@ mod tree_product;
 pub(crate) mod vectors;
 
 pub use adam::{AdamRates, adam};
+pub use attention::Attend;
 pub use conv::{Convolution, Window};
 pub use dot::{DotDims, dot};
 pub use dot_lanes::{LaneBlocks, dot_block_partials, dot_tree_partials};
