@@ -8,6 +8,7 @@
 
 mod adam;
 mod attention;
+mod bias;
 mod conv;
 mod dot;
 mod dot_lanes;
@@ -32,6 +33,7 @@ pub(crate) mod vectors;
 
 pub use adam::{AdamRates, adam};
 pub use attention::Attend;
+pub use bias::add_bias;
 pub use conv::{Convolution, Window};
 pub use dot::{DotDims, dot};
 pub use dot_lanes::{LaneBlocks, dot_block_partials, dot_tree_partials};
