@@ -61,6 +61,9 @@ pub fn rows() -> Group {
             let causal = Attention { causal: true, ..Attention::default() };
             op::scaled_dot_product_attention(&x[0], &x[1], &x[2], &causal)
         }),
+        row("affine", vec![wave(&[2, 3]), waves(&[3, 2], 1), waves(&[2], 2)], |x| {
+            op::affine(&x[0], &x[1], &x[2])
+        }),
         row("adam_step", vec![wave(&[3]), waves(&[3], 1), waves(&[3], 2), waves(&[3], 3)], |x| {
             op::adam_step(&x[0], [&x[1], &x[2]], &x[3], ADAM)[0].clone()
         }),

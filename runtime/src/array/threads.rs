@@ -68,15 +68,25 @@ pub(crate) fn split_together<T: Send, const N: usize>(
     part: usize,
     body: impl Fn(usize, [&mut [T]; N]) + Sync,
 ) {
-    let len = outs[0].len();
+    split_each(pool, outs, [part; N], |number, outs| body(number * part, outs));
+}
+
+/// As [`split_together`], where each result is cut in ranges of its own length; `body` gets their number.
+pub(crate) fn split_each<T: Send, const N: usize>(
+    pool: &Pool,
+    outs: [&mut [T]; N],
+    parts: [usize; N],
+    body: impl Fn(usize, [&mut [T]; N]) + Sync,
+) {
     match of(pool) {
-        Some(threads) if part < len => {
-            let mut parts = outs.map(|out| out.chunks_mut(part));
-            let parts: Vec<_> = (0..len)
-                .step_by(part)
-                .map(|start| (start, parts.each_mut().map(|parts| parts.next().expect("a part"))))
+        Some(threads) if parts[0] < outs[0].len() => {
+            let count = outs[0].len().div_ceil(parts[0]);
+            let mut lengths = parts.into_iter();
+            let mut ranges = outs.map(|out| out.chunks_mut(lengths.next().expect("a length for each")));
+            let ranges: Vec<_> = (0..count)
+                .map(|number| (number, ranges.each_mut().map(|ranges| ranges.next().expect("a range"))))
                 .collect();
-            threads.install(|| parts.into_par_iter().for_each(|(start, outs)| body(start, outs)));
+            threads.install(|| ranges.into_par_iter().for_each(|(number, outs)| body(number, outs)));
         }
         _ => body(0, outs),
     }

@@ -2,6 +2,7 @@
 
 use super::init::lecun_normal;
 use crate::array::Array;
+use crate::ops::affine;
 use crate::random::{Key, normal};
 use crate::tensor::Tensor;
 use crate::{DType, Tree};
@@ -43,6 +44,6 @@ impl Linear {
     /// If the last dim of `x` is not the number of inputs.
     #[track_caller]
     pub fn apply(&self, x: &Tensor) -> Tensor {
-        x.matmul(&self.weight) + &self.bias
+        affine(x, &self.weight, &self.bias)
     }
 }

@@ -1,15 +1,18 @@
 //! `scaled_dot_product_attention`: values, weighted by how well queries meet keys.
 
 use std::panic::Location;
+use std::rc::Rc;
 
 use super::softmax::{floats, softmax, softmax_ct};
-use super::{matmul, swap_dims, where_};
-use crate::array::kernels;
+use super::{expand_dims, matmul, squeeze, swap_dims, where_};
+use crate::array::kernels::{self, Attend};
 use crate::array::{Array, Dims};
-use crate::bind::bind;
+use crate::bind::{bind, operands};
+use crate::call::call;
 use crate::dtype::DType;
 use crate::error::violation;
-use crate::op::Op;
+use crate::op::{Op, Rule};
+use crate::tape::Tape;
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
 
@@ -30,6 +33,10 @@ pub struct Attention {
 /// With fewer heads `g` of keys and values, each serves `h/g` neighbouring heads of queries (Ainslie et al., *GQA*,
 /// 2023). Without a head dim all is one head. A query that sees no key gives NaN.
 ///
+/// Without a mask, a head goes through in blocks of queries whose scores stay in the cache: neither scores nor weights
+/// are in memory, forward or backward, and keys that are not seen cost nothing (Dao, Fu, Ermon, Rudra and Ré,
+/// *FlashAttention*, 2022).
+///
 /// # Panics
 /// If the dims do not agree as above, or the operands are not floats.
 ///
@@ -45,15 +52,40 @@ pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, settings
         violation("scaled_dot_product_attention", &rule, &[q, k, v], Location::caller())
     });
     let scale = settings.scale.unwrap_or_else(|| (q.dim(-1) as f64).sqrt().recip());
-    // The queries are smaller than the scores.
-    let scores = by_group(&(q * scale), k, group, |q, k| matmul(q, &swap_dims(k, -1, -2)));
+    if settings.mask.is_none() && is_dense([q, k, v]) {
+        let attend = Attend { scale, causal: settings.causal };
+        let heads =
+            if q.ndim() == 2 { [q, k, v].map(|x| expand_dims(x, 0)) } else { [q, k, v].map(Tensor::clone) };
+        let taken = attention(attend, heads.each_ref(), Location::caller());
+        return if q.ndim() == 2 { squeeze(&taken, 0) } else { taken };
+    }
+    let scores = scores(q, k, scale, group);
     let seen = match &settings.mask {
         Some(mask) if mask.dtype() == DType::Bool => where_(mask, scores, f64::NEG_INFINITY),
         Some(bias) => scores + bias,
         None => scores,
     };
-    let weights = if settings.causal { causal_softmax(&seen) } else { softmax(&seen, -1) };
-    by_group(&weights, v, group, matmul)
+    by_group(&weights(&seen, settings.causal), v, group, matmul)
+}
+
+/// Whether the operands are of one type that kernels compute in, with something in every head and nothing broadcast.
+fn is_dense(operands: [&Tensor; 3]) -> bool {
+    let [q, k, v] = operands;
+    let front = q.ndim().saturating_sub(3);
+    matches!(q.dtype(), DType::F32 | DType::F64)
+        && [k, v].iter().all(|x| x.dtype() == q.dtype() && x.dims()[..front] == q.dims()[..front])
+        && operands.iter().all(|x| !x.dims()[front..].contains(&0))
+}
+
+/// `q·kᵀ·scale`; the queries are smaller than the scores.
+#[track_caller]
+fn scores(q: &Tensor, k: &Tensor, scale: f64, group: usize) -> Tensor {
+    by_group(&(q * scale), k, group, |q, k| matmul(q, &swap_dims(k, -1, -2)))
+}
+
+#[track_caller]
+fn weights(scores: &Tensor, causal: bool) -> Tensor {
+    if causal { causal_softmax(scores) } else { softmax(scores, -1) }
 }
 
 /// How many heads of queries share a head of keys and values.
@@ -85,13 +117,86 @@ fn by_group(x: &Tensor, y: &Tensor, group: usize, f: impl Fn(&Tensor, &Tensor) -
     if group == 1 {
         return f(x, y);
     }
-    let at = x.ndim() - 3;
-    let (front, heads, rows) = (&x.dims()[..at], x.dims()[at], x.dims()[at + 1]);
-    let dims = |heads: usize, rows: usize, last: usize| -> Vec<isize> {
-        front.iter().chain(&[heads, rows, last]).map(|&n| n as isize).collect()
+    let (heads, rows) = (x.dim(-3), x.dim(-2));
+    with_heads(&f(&with_heads(x, heads / group, group * rows), y), heads, rows)
+}
+
+/// The same elements in so many heads of so many rows.
+#[track_caller]
+fn with_heads(x: &Tensor, heads: usize, rows: usize) -> Tensor {
+    let front = &x.dims()[..x.ndim() - 3];
+    let dims = [front, &[heads, rows, x.dim(-1)]].concat();
+    x.reshape(dims)
+}
+
+/// [`scaled_dot_product_attention`] in blocks. On a tape it is a call, whose one pass backward has three results.
+fn attention(settings: Attend, operands: [&Tensor; 3], site: &'static Location<'static>) -> Tensor {
+    if operands.iter().all(|x| x.tape().is_none()) {
+        return bind(settings, &operands);
+    }
+    let mut taken = call(NAME, &operands.map(Tensor::clone), site, |values| {
+        let [q, k, v] = values else { unreachable!("three operands") };
+        let rule = AttendRule { settings, operands: [q, k, v].map(Tensor::clone), site };
+        (vec![attention(settings, [q, k, v], site)], Rc::new(rule))
+    });
+    taken.pop().expect("one result")
+}
+
+const NAME: &str = "scaled_dot_product_attention";
+
+impl Op for Attend {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<(DType, Dims), String> {
+        let (dtype, mut dims) = floats(inputs[0])?;
+        *dims.last_mut().expect("matrices") = *inputs[2].dims.last().expect("matrices");
+        Ok((dtype, dims))
+    }
+
+    fn eval(&self, inputs: &[Array], _: &AxisSet) -> Array {
+        self.apply([&inputs[0], &inputs[1], &inputs[2]])
+    }
+
+    fn vjp(&self, wrt: usize, ct: &Tensor, inputs: &[Tensor], _: &Tensor) -> Option<Tensor> {
+        let [q, k, v] = inputs else { unreachable!("three operands") };
+        Some(pulled(*self, [q, k, v], ct)[wrt].clone())
+    }
+}
+
+/// The cotangents of all operands in one pass; on a tape in ops, which have derivatives.
+struct AttendRule {
+    settings: Attend,
+    operands: [Tensor; 3],
+    site: &'static Location<'static>,
+}
+
+impl Rule for AttendRule {
+    fn pull_back(&self, _: &Tape, cts: Vec<Tensor>) -> Vec<Option<Tensor>> {
+        let [q, k, v] = self.operands.each_ref();
+        let all = [q, k, v, &cts[0]];
+        if all.iter().any(|x| x.tape().is_some()) {
+            return pulled(self.settings, [q, k, v], &cts[0]).map(Some).into();
+        }
+        let (arrays, axes) = operands(&self.settings, &all, self.site);
+        let back = self.settings.pull([&arrays[0], &arrays[1], &arrays[2]], &arrays[3]);
+        back.map(|array| Some(Tensor::ground(array, axes.clone()))).into()
+    }
+}
+
+/// The cotangents of queries, keys and values, in ops. Where a weight is zero, so is what comes back to its score.
+#[track_caller]
+fn pulled(settings: Attend, [q, k, v]: [&Tensor; 3], ct: &Tensor) -> [Tensor; 3] {
+    let group = q.dim(-3) / k.dim(-3);
+    let weights = weights(&scores(q, k, settings.scale, group), settings.causal);
+    let back = by_group(ct, v, group, |ct, v| matmul(ct, &swap_dims(v, -1, -2)));
+    let back = softmax_ct(&weights, &back) * settings.scale;
+    let by_key = |x: &Tensor, y: &Tensor| {
+        let [x, y] = [x, y].map(|x| with_heads(x, k.dim(-3), group * x.dim(-2)));
+        matmul(&swap_dims(&x, -1, -2), &y)
     };
-    let together = f(&x.reshape(dims(heads / group, group * rows, x.dim(-1))), y);
-    together.reshape(dims(heads, rows, together.dim(-1)))
+    [by_group(&back, k, group, matmul), by_key(&back, q), by_key(&weights, ct)]
 }
 
 /// The softmax along the last dim of the first `i + 1` elements of row `i`, and zeros after them:
@@ -127,7 +232,9 @@ impl Op for CausalSoftmax {
 mod tests {
     use super::super::waves::waves;
     use super::*;
-    use crate::check::{check_grads, check_lanes};
+    use crate::check::{check_grads, check_lanes, same_bits};
+    use crate::function::{A0, A1, A2};
+    use crate::grad;
     use crate::ops::{concat, expand_dims, tri};
 
     fn causal() -> Attention {
@@ -152,6 +259,59 @@ mod tests {
         let seen = scaled_dot_product_attention(&q, &k, &v, &causal()).index(0, 1).index(0, 1);
         let weights = (k1.slice(0, ..2).dot(&q.index(0, 1).index(0, 1)) * 0.5).softmax(0);
         close(&seen, &weights.dot(&v1.slice(0, ..2)));
+    }
+
+    /// With a mask that hides nothing, attention is composed of products and a softmax.
+    fn composed(q: &Tensor, k: &Tensor, v: &Tensor, settings: &Attention) -> Tensor {
+        let all = tri(q.dim(-2), k.dim(-2), k.dim(-2) as isize);
+        scaled_dot_product_attention(q, k, v, &Attention { mask: Some(all), ..settings.clone() })
+    }
+
+    #[test]
+    fn blocks_and_tiles_are_what_ops_give() {
+        for (h, g, t, s, d, e) in [
+            (1, 1, 1, 1, 1, 1),
+            (2, 1, 47, 50, 3, 17),
+            (4, 2, 50, 49, 8, 5),
+            (2, 2, 131, 131, 32, 33),
+            (1, 1, 9, 100, 2, 2),
+        ] {
+            let (q, k, v) = (waves(&[2, h, t, d], 0.2), waves(&[2, g, s, d], 0.5), waves(&[2, g, s, e], 0.9));
+            let ct = waves(&[2, h, t, e], 0.7);
+            for settings in [causal(), Attention { scale: Some(-0.3), ..Attention::default() }] {
+                type Of = fn(&Tensor, &Tensor, &Tensor, &Attention) -> Tensor;
+                let [ours, ops] = [scaled_dot_product_attention as Of, composed].map(|f| {
+                    let loss = |q: &Tensor, k: &Tensor, v: &Tensor| (f(q, k, v, &settings) * &ct).sum(());
+                    let (dq, dk, dv) = grad(loss).argnums::<(A0, A1, A2)>().at((&q, &k, &v));
+                    [f(&q, &k, &v, &settings), dq, dk, dv]
+                });
+                ours.iter().zip(&ops).for_each(|(a, b)| close(a, b));
+            }
+        }
+    }
+
+    #[test]
+    fn any_layout() {
+        let (q, k, v) = (waves(&[9, 2, 4], 0.2), waves(&[9, 2, 4], 0.5), waves(&[4, 2, 9], 0.9));
+        let heads = [swap_dims(&q, 0, 1), swap_dims(&k, 0, 1), swap_dims(&swap_dims(&v, 0, 2), 0, 1)];
+        let [q, k, v] = heads.each_ref();
+        let copies = heads.each_ref().map(|x| Tensor::from(crate::array::kernels::copy(&x.to_array())));
+        let apart = scaled_dot_product_attention(q, k, v, &causal());
+        let together = scaled_dot_product_attention(&copies[0], &copies[1], &copies[2], &causal());
+        assert!(same_bits(&apart.to_array(), &together.to_array()));
+    }
+
+    #[test]
+    fn no_key_is_no_number_and_nothing_is_empty() {
+        let none = Attention { mask: Some(tri(2, 2, -1)), ..Attention::default() };
+        let x = waves(&[2, 2], 0.1);
+        let rows = scaled_dot_product_attention(&x, &x, &x, &none).to_vec::<f64>();
+        assert!(rows[0].is_nan() && rows[1].is_nan() && !rows[2].is_nan());
+        let empty = waves(&[0, 2], 0.1);
+        assert_eq!(scaled_dot_product_attention(&empty, &x, &x, &causal()).dims(), [0, 2]);
+        let bad = Tensor::from([[f64::NAN, 0.0], [1.0, 2.0]]);
+        let rows = scaled_dot_product_attention(&x, &bad, &x, &Attention::default()).to_vec::<f64>();
+        assert!(rows.iter().all(|x| x.is_nan()));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 pub mod adam_step;
 pub mod adaptive_pool;
-pub mod all_gather;
+pub mod affine;
+mod all_gather;
 pub mod all_to_all;
 pub mod attention;
 pub mod axis_index;
@@ -67,6 +68,7 @@ mod windows;
 
 pub use adam_step::{AdamStep, adam_step};
 pub use adaptive_pool::{adaptive_avg_pool, adaptive_max_pool};
+pub use affine::affine;
 pub use all_gather::{all_gather, psum_scatter};
 pub use all_to_all::{all_to_all, pswapaxes};
 pub use attention::{Attention, scaled_dot_product_attention};

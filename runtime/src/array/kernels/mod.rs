@@ -7,11 +7,14 @@
 //! on the other elements, or on the number of threads.
 
 mod adam;
+mod attention;
+mod bias;
 mod conv;
 mod dot;
 mod dot_lanes;
 mod gather;
 mod gemm;
+mod heads;
 mod join;
 mod lanes;
 mod linalg;
@@ -31,6 +34,8 @@ pub(crate) mod vectors;
 mod winograd;
 
 pub use adam::{AdamRates, adam};
+pub use attention::Attend;
+pub use bias::add_bias;
 pub use conv::{Convolution, Window};
 pub use dot::{DotDims, dot};
 pub use dot_lanes::{LaneBlocks, dot_block_partials, dot_tree_partials};

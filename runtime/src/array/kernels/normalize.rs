@@ -3,7 +3,7 @@
 //! The last dims count as a row; each row is summed in an order that only its length decides.
 
 use super::vectors::{Loop, widest};
-use crate::array::{Array, threads};
+use crate::array::{Array, Dims, threads};
 use crate::dtype::{Real, dispatch};
 
 /// What a row is brought to: its elements less their mean (or as they are) over the root of their mean square and
@@ -42,11 +42,36 @@ impl Normalize {
         }))
     }
 
+    /// The sum of `ct·(x - mean)·scale` over the rows of each of the first `front` dims: `T[..,..,n], T[..,..,n] ->
+    /// T[..,n]` for floats.
+    pub fn scale_ct(self, x: &Array, ct: &Array, front: usize) -> Array {
+        dispatch!(x.dtype() in [float], T => self.summed::<T>(x, ct, front))
+    }
+
+    fn summed<T: Real>(self, x: &Array, ct: &Array, front: usize) -> Array {
+        let n = x.dims().last().copied().expect("a last dim");
+        let dims: Dims = x.dims()[..front].iter().copied().chain([n]).collect();
+        let each: usize = x.dims()[front..].iter().product();
+        let pool = threads::pool_of([x, ct]);
+        let (x, ct) = (x.contiguous(), ct.contiguous());
+        let (x, ct) = (x.as_slice::<T>(), ct.as_slice::<T>());
+        let mut buffer = pool.alloc::<T>(dims.iter().product());
+        let out = buffer.as_mut_slice::<T>();
+        let part = n * threads::part(pool, out.len() / n.max(1), x.len(), threads::ELEMENTS);
+        threads::split(pool, out, part, |start, out| {
+            for (i, out) in (start / n.max(1)..).zip(out.chunks_exact_mut(n.max(1))) {
+                let range = i * each..(i + 1) * each;
+                widest(ScaleCt { settings: self, x: &x[range.clone()], ct: &ct[range], out });
+            }
+        });
+        Array::from_written::<T>(dims, buffer)
+    }
+
     #[inline(always)]
     fn moments<T: Real>(self, row: &[T]) -> Moments<T> {
         let count = T::from_f64(row.len() as f64);
-        let mean = if self.center { total(row.iter().copied()) / count } else { T::ZERO };
-        let square = total(row.iter().map(|&x| (x - mean) * (x - mean))) / count;
+        let mean = if self.center { total(row, row, |x, _| x) / count } else { T::ZERO };
+        let square = total(row, row, |x, _| (x - mean) * (x - mean)) / count;
         Moments { mean, scale: (square + T::from_f64(self.epsilon)).sqrt().recip() }
     }
 }
@@ -98,22 +123,50 @@ impl<T: Real> Loop for Pull<'_, T> {
             None => out.copy_from_slice(ct),
         }
         let count = T::from_f64(x.len() as f64);
-        let level = if settings.center { total(out.iter().copied()) / count } else { T::ZERO };
-        let along = total(out.iter().zip(x).map(|(&ct, &x)| ct * (x - mean))) * scale * scale / count;
+        let level = if settings.center { total(out, out, |ct, _| ct) / count } else { T::ZERO };
+        let along = total(out, x, |ct, x| ct * (x - mean)) * scale * scale / count;
         out.iter_mut().zip(x).for_each(|(out, &x)| *out = scale * (*out - level - (x - mean) * along));
     }
 }
 
-/// Sixteen sums side by side, then one after the other.
+/// One result of [`Normalize::scale_ct`].
+struct ScaleCt<'a, T> {
+    settings: Normalize,
+    x: &'a [T],
+    ct: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Real> Loop for ScaleCt<'_, T> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { settings, x, ct, out } = self;
+        out.fill(T::ZERO);
+        for (x, ct) in x.chunks_exact(out.len()).zip(ct.chunks_exact(out.len())) {
+            let Moments { mean, scale } = settings.moments(x);
+            for ((out, &x), &ct) in out.iter_mut().zip(x).zip(ct) {
+                *out = *out + ct * ((x - mean) * scale);
+            }
+        }
+    }
+}
+
+/// The sum of `f` of two rows: sixteen sums side by side, then one after the other.
 #[inline(always)]
-fn total<T: Real>(items: impl ExactSizeIterator<Item = T> + Clone) -> T {
+fn total<T: Real>(x: &[T], y: &[T], f: impl Fn(T, T) -> T) -> T {
     const SIDES: usize = 16;
     let mut sums = [T::ZERO; SIDES];
-    let mut rest = items;
-    while rest.len() >= SIDES {
-        sums.iter_mut().for_each(|sum| *sum = *sum + rest.next().expect("as many"));
+    let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<SIDES>(), y.as_chunks::<SIDES>());
+    for (x, y) in x.iter().zip(y) {
+        for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
+            *sum = *sum + f(x, y);
+        }
     }
-    sums.iter_mut().zip(rest).for_each(|(sum, x)| *sum = *sum + x);
+    for ((sum, &x), &y) in sums.iter_mut().zip(x_rest).zip(y_rest) {
+        *sum = *sum + f(x, y);
+    }
     sums.into_iter().fold(T::ZERO, |sum, x| sum + x)
 }
 
@@ -200,6 +253,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_cotangent_of_a_scale_is_a_sum_over_rows() {
+        let (x, ct) = (waves([2, 3, 37], 0.2), waves([2, 3, 37], 0.8));
+        let settings = Normalize { center: true, epsilon: 1e-3 };
+        let rows = settings.apply(&x, None, None).to_vec::<f64>();
+        let products: Vec<f64> = rows.iter().zip(ct.to_vec::<f64>()).map(|(y, ct)| y * ct).collect();
+        for (front, each) in [(0, 6), (1, 3), (2, 1)] {
+            let sums = settings.scale_ct(&x, &ct, front).to_vec::<f64>();
+            for (i, sum) in sums.iter().enumerate() {
+                let rows = (0..each).map(|row| products[(i / 37 * each + row) * 37 + i % 37]);
+                assert!((sum - rows.sum::<f64>()).abs() < 1e-12);
+            }
+        }
+        assert_eq!(
+            settings.scale_ct(&waves([2, 0, 3], 0.0), &waves([2, 0, 3], 0.0), 1).to_vec::<f64>(),
+            [0.0; 6]
+        );
+        assert_eq!(settings.scale_ct(&waves([2, 3, 0], 0.0), &waves([2, 3, 0], 0.0), 1).dims(), [2, 0]);
     }
 
     #[test]
