@@ -318,6 +318,11 @@ impl Buffer {
         &self.0.pool
     }
 
+    /// Whether this is the only handle.
+    pub(crate) fn is_sole(&mut self) -> bool {
+        Arc::get_mut(&mut self.0).is_some()
+    }
+
     /// The contents for writing in place, if this is the only handle.
     pub fn get_mut<T: Element>(&mut self) -> Option<&mut [T]> {
         Arc::get_mut(&mut self.0).map(|inner| cast_mut(inner.as_bytes_mut()))

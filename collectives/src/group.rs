@@ -54,7 +54,7 @@ impl Group {
     /// Returns when every member has called it.
     pub fn barrier(&self, call: &Call) -> Result<()> {
         let (signature, first) = barrier::barrier(&self.0, call);
-        self.0.start(signature, first)?.finish()
+        self.0.call(signature, first)
     }
 
     /// The root's buffer; the others' only say the length, which must agree.
@@ -62,7 +62,7 @@ impl Group {
     /// `O(len)` bytes from the root to each other rank; threads of a rank share the memory.
     pub fn broadcast<T: Element>(&self, call: &Call, root: usize, buffer: Buffer) -> Result<Buffer> {
         let (signature, first) = broadcast::broadcast::<T>(&self.0, call, root, buffer)?;
-        self.0.start(signature, first)?.finish()
+        self.0.call(signature, first)
     }
 
     /// The members' buffers combined, element by element; members are the leaves of the tree.
@@ -83,7 +83,9 @@ impl Group {
         reduction: Reduction,
         buffer: Buffer,
     ) -> Result<Buffer> {
-        self.start_all_reduce::<T>(call, reduction, buffer)?.finish()
+        let len = len_of::<T>(&buffer);
+        let (leaves, partials) = self.as_leaf(buffer);
+        self.all_reduce_tree::<T>(call, reduction, leaves, len, partials)
     }
 
     /// [`all_reduce`](Self::all_reduce), finished later.
@@ -115,7 +117,9 @@ impl Group {
         len: usize,
         partials: Vec<Partial>,
     ) -> Result<Buffer> {
-        self.start_all_reduce_tree::<T>(call, reduction, leaves, len, partials)?.finish()
+        let (signature, first) =
+            all_reduce::all_reduce::<T>(&self.0, call, reduction, leaves, len, partials)?;
+        self.0.call(signature, first)
     }
 
     /// [`all_reduce_tree`](Self::all_reduce_tree), finished later.
@@ -156,7 +160,9 @@ impl Group {
         partials: Vec<Partial>,
         counts: &[usize],
     ) -> Result<Buffer> {
-        self.start_reduce_scatter_tree::<T>(call, reduction, leaves, partials, counts)?.finish()
+        let (signature, first) =
+            reduce_scatter::reduce_scatter::<T>(&self.0, call, reduction, leaves, partials, counts)?;
+        self.0.call(signature, first)
     }
 
     /// [`reduce_scatter_tree`](Self::reduce_scatter_tree), finished later.
@@ -177,7 +183,8 @@ impl Group {
     ///
     /// Threads of a rank read each other's memory; each buffer crosses once to every other rank.
     pub fn all_gather<T: Element>(&self, call: &Call, buffer: Buffer) -> Result<Vec<Part>> {
-        self.start_all_gather::<T>(call, buffer)?.finish()
+        let (signature, first) = all_gather::all_gather::<T>(&self.0, call, buffer);
+        self.0.call(signature, first)
     }
 
     /// [`all_gather`](Self::all_gather), finished later.
@@ -191,7 +198,8 @@ impl Group {
     ///
     /// Threads of a rank read each other's memory; other parts cross once.
     pub fn all_to_all<T: Element>(&self, call: &Call, parts: Vec<Parts>) -> Result<Vec<Parts>> {
-        self.start_all_to_all::<T>(call, parts)?.finish()
+        let (signature, first) = all_to_all::all_to_all::<T>(&self.0, call, parts)?;
+        self.0.call(signature, first)
     }
 
     /// [`all_to_all`](Self::all_to_all), finished later.
@@ -213,7 +221,7 @@ impl Group {
         perm: &[(usize, usize)],
     ) -> Result<Option<Buffer>> {
         let (signature, first) = permute::permute::<T>(&self.0, call, buffer, perm)?;
-        self.0.start(signature, first)?.finish()
+        self.0.call(signature, first)
     }
 
     fn as_leaf(&self, data: Buffer) -> (u64, Vec<Partial>) {

@@ -1,5 +1,9 @@
 //! Where the threads of a group lay down what they have for each other, round by round.
 
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
 use crate::sync::Mutex;
 
 /// Rounds of one group; each member posts once and takes once in every round. Rounds may overlap, and members
@@ -11,7 +15,7 @@ pub(crate) struct Rendezvous<T> {
 
 struct Round<T> {
     number: u64,
-    slots: Vec<Option<T>>,
+    slots: SmallVec<[Option<T>; 2]>,
     arrived: usize,
     taken: usize,
 }
@@ -50,6 +54,13 @@ impl<T> Rendezvous<T> {
         // What the members posted is dropped outside the lock: it may be large.
         drop(finished);
         Some(items)
+    }
+
+    /// Reads what a member has posted in one of these rounds, if that is still here.
+    pub(crate) fn peek<R>(&self, rounds: Range<u64>, member: usize, read: impl FnMut(&T) -> R) -> Option<R> {
+        let all = self.rounds.lock().expect("rendezvous");
+        let mut these = all.iter().filter(|round| rounds.contains(&round.number));
+        these.find_map(|round| round.slots[member].as_ref()).map(read)
     }
 
     /// Who has not posted in this round.
@@ -97,7 +108,7 @@ mod model {
                 if let Some(items) = self.rendezvous.take(round, |item| *item) {
                     return Some(items);
                 }
-                self.bells[me].sleep(heard, Duration::MAX);
+                self.bells[me].sleep(heard, Duration::MAX, || false);
             }
         }
     }

@@ -135,6 +135,11 @@ impl Roster {
         self.entries[call.signature.worker].recorder.record(call);
     }
 
+    /// The same for a call of another worker, which has said what `call` says.
+    pub(crate) fn record_of(&self, worker: usize, call: LastCall) {
+        self.entries[worker].recorder.record(call);
+    }
+
     /// Notes the step of the program that a worker is in.
     pub(crate) fn note_step(&self, worker: usize, step: u64) {
         self.entries[worker].recorder.step(step);
@@ -173,6 +178,11 @@ impl Roster {
     /// Wakes one worker.
     pub(crate) fn ring(&self, worker: usize) {
         self.entries[worker].bell.ring();
+    }
+
+    /// Wakes one worker if it sleeps, or is about to.
+    pub(crate) fn knock(&self, worker: usize) {
+        self.entries[worker].bell.knock();
     }
 
     fn ring_all(&self) {

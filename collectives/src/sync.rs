@@ -7,6 +7,8 @@ pub(crate) use std::sync::{Condvar, Mutex, OnceLock, atomic};
 
 use std::time::Duration;
 
+use crossbeam::utils::CachePadded;
+
 use atomic::AtomicUsize;
 use atomic::Ordering::{AcqRel, Acquire};
 
@@ -50,22 +52,39 @@ impl<T> Default for OnceLock<T> {
 #[derive(Default)]
 pub(crate) struct Bell {
     count: AtomicUsize,
-    sleepers: AtomicUsize,
     lock: Mutex<()>,
     rung: Condvar,
+    /// On a cache line of its own: who knocks must not take the count from who looks at it.
+    sleepers: CachePadded<AtomicUsize>,
 }
 
 impl Bell {
     /// Wakes whoever waits.
     pub(crate) fn ring(&self) {
         self.count.fetch_add(1, AcqRel);
-        // Reading by a read-modify-write: either it sees the sleeper, or the sleeper, whose own comes later,
-        // sees the count.
-        if self.sleepers.fetch_add(0, AcqRel) > 0 {
-            // Taking the lock orders this after a sleeper's last look at the count.
-            drop(self.lock.lock().expect("bell"));
-            self.rung.notify_all();
+        if self.has_sleepers() {
+            self.wake();
         }
+    }
+
+    /// Wakes whoever sleeps, or is about to: it looks once more, and sees what was made ready before this.
+    pub(crate) fn knock(&self) {
+        if self.has_sleepers() {
+            self.count.fetch_add(1, AcqRel);
+            self.wake();
+        }
+    }
+
+    /// Reads by a read-modify-write: either it sees the sleeper, or the sleeper, whose own comes later, sees what came
+    /// before this.
+    fn has_sleepers(&self) -> bool {
+        self.sleepers.fetch_add(0, AcqRel) > 0
+    }
+
+    fn wake(&self) {
+        // Taking the lock orders this after a sleeper's last look at the count.
+        drop(self.lock.lock().expect("bell"));
+        self.rung.notify_all();
     }
 
     /// How often it has been rung.
@@ -84,12 +103,15 @@ impl Bell {
         self.count() != seen
     }
 
-    /// Sleeps until the count is no longer `seen`, and no longer than `timeout`.
-    pub(crate) fn sleep(&self, seen: usize, timeout: Duration) {
+    /// Sleeps until the count is no longer `seen`, and no longer than `timeout`; not at all if it is `ready` when asked
+    /// once more, after which a knock is heard.
+    pub(crate) fn sleep(&self, seen: usize, timeout: Duration, ready: impl FnOnce() -> bool) {
         self.sleepers.fetch_add(1, AcqRel);
-        let guard = self.lock.lock().expect("bell");
-        if self.count() == seen {
-            drop(self.rung.wait_timeout(guard, timeout).expect("bell"));
+        if !ready() {
+            let guard = self.lock.lock().expect("bell");
+            if self.count() == seen {
+                drop(self.rung.wait_timeout(guard, timeout).expect("bell"));
+            }
         }
         self.sleepers.fetch_sub(1, AcqRel);
     }

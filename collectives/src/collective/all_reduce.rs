@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::exchange::{Task, exchange};
+use super::exchange::{Out, Task, exchange};
 use super::tree::{Move, Node, Partial, Plan, evaluate};
 use super::{Member, Step, Then, len_of, usage};
 use crate::axis::share;
@@ -17,6 +17,9 @@ use crate::transport::{Arrival, Offer, Outgoing, Part, Parts, Reach};
 
 /// Up to so many bytes every member reduces everything: one round fewer is worth more than shared work.
 const SMALL: usize = 8 << 10;
+/// Up to so many bytes threads of a rank exchange on their boards: copies that stay in the caches cost less than
+/// another meeting.
+const NEAR: usize = 16 << 10;
 /// Elements that shares are cut at, so that no two of them meet in a cache line.
 const GRAIN: u64 = 64;
 
@@ -68,6 +71,9 @@ impl<T: Element> Reduce<T> {
 
     /// Joins pieces as far as they go.
     pub(crate) fn join(&self, member: &Member, pieces: Pieces) -> Result<Pieces> {
+        if pieces.nodes.len() < 2 {
+            return Ok(pieces);
+        }
         let plan = Plan::new(&pieces.nodes, self.leaves)?;
         let inputs: Vec<&[T]> = pieces.parts.iter().map(Part::as_slice).collect();
         let part = |moves: &[Move]| match moves {
@@ -129,6 +135,13 @@ impl Pieces {
         all
     }
 
+    /// The only one, where it is all of a buffer that nobody else has; its subtree stays.
+    fn take_sole(&mut self) -> Option<Buffer> {
+        let [part] = &mut self.parts[..] else { return None };
+        let sole = part.range == (0..part.buffer.bytes().len()) && part.buffer.is_sole();
+        if sole { self.parts.pop().map(|part| part.buffer) } else { None }
+    }
+
     /// The same range of elements of each.
     pub(crate) fn slice<T: Element>(&self, range: Range<usize>) -> Self {
         let size = size_of::<T>();
@@ -158,7 +171,7 @@ impl Pieces {
 /// Small operands: one round within a rank, one across. Large ones: every member reduces its own share of the
 /// operand, straight into memory that all members on its rank then hold; across ranks a share crosses once
 /// each way, and with more than two ranks each reduces a part of the share. Ranks of one machine exchange
-/// through the memory that they share.
+/// through the memory that they share, and so do threads of one rank what is not large.
 pub(crate) fn all_reduce<T: Element>(
     member: &Member,
     call: &Call,
@@ -170,21 +183,18 @@ pub(crate) fn all_reduce<T: Element>(
     let reduce = Reduce::<T>::new(call, reduction, leaves, len, &partials)?;
     let signature = reduce.sign(member, call, "all_reduce", reduction);
     let pieces = Pieces::new(partials);
-    let turn = member.turns.as_ref().map(Turns::take);
-    let locals = member.layout.rank.len();
-    if let (1, Some(turn)) = (locals, turn) {
-        // Nobody else on this rank to join with.
-        let joined = reduce.join(member, pieces)?;
-        if len * size_of::<T>() <= SMALL {
-            return Ok((signature, small_among_ranks(reduce, member, turn, joined)));
-        }
-        let canvas = Canvas::new(member.pool().alloc::<T>(len), [len * size_of::<T>()]);
-        let claim = canvas.claim(0);
-        return Ok((signature, large_among_ranks(reduce, member, turn, joined, claim, canvas)));
+    let (bytes, locals) = (len * size_of::<T>(), member.layout.rank.len());
+    if member.size() == 1 {
+        return Ok((signature, Step::Done(reduce.total(member, pieces, len)?)));
+    }
+    let near = locals == member.size();
+    let turn = member.turns.as_ref().filter(|_| !near || bytes <= NEAR).map(Turns::take);
+    if let Some(turn) = turn.filter(|_| near || locals == 1) {
+        return Ok((signature, on_boards(reduce, member, turn, reduce.join(member, pieces)?)));
     }
     let mut offer = pieces.offer(member.near());
-    let shared = locals == member.size() && member.size() > 1 || member.across().is_some();
-    if len * size_of::<T>() <= SMALL || !shared {
+    let shared = near || member.across().is_some();
+    if bytes <= SMALL || !shared {
         return Ok((signature, Step::post(offer, small(reduce, turn))));
     }
     if member.layout.rank[0] == member.index() {
@@ -208,45 +218,56 @@ fn small<T: Element>(reduce: Reduce<T>, turn: Option<u64>) -> Then<Buffer> {
         }
         let joined = reduce.join(member, pieces)?;
         match turn {
-            Some(turn) => Ok(small_among_ranks(reduce, member, turn, joined)),
-            None => Ok(small_across(reduce, joined)),
+            Some(turn) => Ok(on_boards(reduce, member, turn, joined)),
+            None => Ok(everything(reduce, member, joined)),
         }
     })
 }
 
-fn small_across<T: Element>(reduce: Reduce<T>, joined: Pieces) -> Step<Buffer> {
-    Step::post(joined.offer(Reach::Across), move |member, arrivals| {
+/// Every member gets what all have, and reduces it.
+fn everything<T: Element>(reduce: Reduce<T>, member: &Member, joined: Pieces) -> Step<Buffer> {
+    Step::post(joined.offer(member.far()), move |member, arrivals| {
         Ok(Step::Done(reduce.total(member, Pieces::arrived(arrivals), reduce.len)?))
     })
 }
 
-/// The whole is reduced by every rank.
-fn small_among_ranks<T: Element>(
-    reduce: Reduce<T>,
-    member: &Member,
-    turn: u64,
-    joined: Pieces,
-) -> Step<Buffer> {
-    let canvas = Canvas::new(member.pool().alloc::<T>(reduce.len), [reduce.len * size_of::<T>()]);
-    let (targets, claim) = (Vec::from_iter(Some(0..reduce.len)), canvas.claim(0));
-    let task = Task {
-        reduce,
-        turn,
-        nodes: joined.nodes.clone(),
-        targets,
-        parts: vec![joined.parts.clone()],
-        gather: false,
-        claim,
-    };
-    let ended = move |_: &Member, reduced: bool, claim: Claim| {
-        drop(claim);
-        Ok(if reduced { Step::Done(canvas.freeze()) } else { small_across(reduce, joined) })
-    };
-    exchange(member, task, Box::new(ended))
+/// The ranges that those who meet on the boards reduce: the whole each for itself, or each a share.
+fn targets<T>(member: &Member, len: usize) -> SmallVec<[Range<usize>; 2]> {
+    let ranks = member.across().map_or(1, <[usize]>::len);
+    // Of two, neither reads less of the other if they share the work.
+    let whole = if ranks == 2 { 4 * SMALL } else { SMALL };
+    if ranks == 1 || len * size_of::<T>() <= whole {
+        return SmallVec::from_iter(Some(0..len));
+    }
+    (0..ranks).map(|rank| share_of(len, ranks, rank)).collect()
 }
 
-/// Each rank reduces its target, and all take the others' results, straight to the claim.
-fn large_among_ranks<T: Element>(
+/// The whole is reduced on the boards, in place where nobody else holds what this member brings.
+fn on_boards<T: Element>(reduce: Reduce<T>, member: &Member, turn: u64, mut joined: Pieces) -> Step<Buffer> {
+    let targets = targets::<T>(member, reduce.len);
+    let (out, parts) = match joined.take_sole() {
+        Some(sole) => (sole, SmallVec::new()),
+        None => {
+            let parts = targets.iter().map(|target| joined.slice::<T>(target.clone()).parts).collect();
+            (member.pool().alloc::<T>(reduce.len).freeze(), parts)
+        }
+    };
+    let (gather, nodes) = (targets.len() > 1, joined.nodes.clone());
+    let task = Task { reduce, turn, nodes, targets, parts, gather, out: Out::Sole(out) };
+    exchange(member, task, move |member, reduced, task| {
+        let Out::Sole(out) = task.out else { unreachable!("it was one") };
+        if reduced {
+            return Ok(Step::Done(out));
+        }
+        if task.parts.is_empty() {
+            joined.parts.push(Part::whole(out));
+        }
+        Ok(everything(reduce, member, joined))
+    })
+}
+
+/// A share is reduced on the boards, straight to the claim; the others on this rank fill the rest.
+fn share_on_boards<T: Element>(
     reduce: Reduce<T>,
     member: &Member,
     turn: u64,
@@ -254,20 +275,18 @@ fn large_among_ranks<T: Element>(
     mut claim: Claim,
     canvas: Canvas,
 ) -> Step<Buffer> {
-    let (len, ranks) = (claim.as_mut_slice::<T>().len(), member.layout.members(Reach::Across).len());
-    let targets: Vec<_> = (0..ranks).map(|rank| share_of(len, ranks, rank)).collect();
+    let targets = targets::<T>(member, claim.as_mut_slice::<T>().len());
     let parts = targets.iter().map(|target| joined.slice::<T>(target.clone()).parts).collect();
-    let task = Task { reduce, turn, nodes: joined.nodes.clone(), targets, parts, gather: true, claim };
-    let ended = move |member: &Member, reduced: bool, claim: Claim| {
+    let (gather, nodes) = (targets.len() > 1, joined.nodes.clone());
+    let task = Task { reduce, turn, nodes, targets, parts, gather, out: Out::Share(claim) };
+    exchange(member, task, move |member, reduced, task| {
+        let Out::Share(claim) = task.out else { unreachable!("it was one") };
         if !reduced {
-            return Ok(cross(reduce, ranks, joined, claim, canvas));
+            return Ok(cross(reduce, member.layout.members(Reach::Across).len(), joined, claim, canvas));
         }
         drop(claim);
-        // The others on this rank fill the rest.
-        let alone = member.layout.rank.len() == 1;
-        Ok(if alone { Step::Done(canvas.freeze()) } else { finish(canvas) })
-    };
-    exchange(member, task, Box::new(ended))
+        Ok(finish(canvas))
+    })
 }
 
 fn large<T: Element>(reduce: Reduce<T>, turn: Option<u64>) -> Then<Buffer> {
@@ -282,7 +301,7 @@ fn large<T: Element>(reduce: Reduce<T>, turn: Option<u64>) -> Then<Buffer> {
             Some(across) => {
                 let joined = reduce.join(member, pieces)?;
                 Ok(match turn {
-                    Some(turn) => large_among_ranks(reduce, member, turn, joined, claim, canvas),
+                    Some(turn) => share_on_boards(reduce, member, turn, joined, claim, canvas),
                     None => cross(reduce, across.len(), joined, claim, canvas),
                 })
             }

@@ -1,10 +1,12 @@
-//! A reduction among ranks of one machine, through the memory that they share.
+//! A reduction among ranks of one machine, or threads of one rank, through the memory that they share.
 //!
-//! The result is cut into **targets**, one for each member, or one for all where it is small. In each step a member
-//! posts a piece of what it has for every other's target, reduces the piece of its own target from what all have
-//! posted, and in the next step posts the result along with the next piece. So a sum of `k` pieces takes `k + 1` steps,
-//! and what is exchanged stays in the caches. The first step carries the signature and the subtrees, and the data too
-//! where all of it fits.
+//! The result is cut into **targets**, one for each member, or one that every member reduces for itself where it is
+//! small. In each step a member posts a piece of what it has for
+//! every other's target, reduces the piece of its own target from what all have posted, and in the next step posts the
+//! result along with the next piece. So a sum of `k` pieces takes `k + 1` steps, and what is exchanged stays in the
+//! caches. The first step carries the signature and the subtrees, and the data too where all of it fits.
+//!
+//! Headers that are byte for byte the same make the same call; only others are taken apart.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,27 +14,40 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::all_reduce::Reduce;
-use super::tree::{Move, Node, Plan, evaluate};
+use super::tree::{CHUNK, Moves, Node, Plan, evaluate};
 use super::{Member, Step};
 use crate::buffer::{Buffer, Claim, bytes_of, cast, cast_mut};
 use crate::element::Element;
 use crate::error::Result;
 use crate::roster::LastCall;
 use crate::signature::{Signature, disagreement, take};
+use crate::transport::Parts;
 use crate::transport::window::{Board, Slots};
-use crate::transport::{Parts, Reach};
 
 /// Room for what a call says of itself.
 const HEADER: usize = 4 << 10;
 /// In place of a number of subtrees that do not fit.
 const TOO_MANY: u64 = u64::MAX;
+/// Where a header has the worker, in which all differ, and where what it calls begins.
+const WORKER: usize = 8;
+const CALLED: usize = 16;
 /// Elements that pieces are cut at.
 const GRAIN: usize = 16;
+/// Most bytes of data that the first step carries, and that a later one does: they stay in the second-level cache along
+/// with where they come from and where they go.
+const FIRST: usize = 128 << 10;
+const PIECE: usize = 128 << 10;
 
 /// A step that goes on as others post, not as messages arrive.
 pub(crate) trait Exchanging<O>: Send {
     /// Goes as far as it can; what follows when it is done.
-    fn advance(&mut self, member: &Member, number: u64, mine: &Arc<Signature>) -> Result<Option<Step<O>>>;
+    fn advance(
+        &mut self,
+        member: &Member,
+        number: u64,
+        mine: &Arc<Signature>,
+        looks: u32,
+    ) -> Result<Option<Step<O>>>;
     /// Members that have not come.
     fn missing(&self, member: &Member) -> Vec<usize>;
 }
@@ -45,33 +60,56 @@ pub(crate) struct Task<T> {
     /// The subtrees of which this member has the values.
     pub(crate) nodes: SmallVec<[Node; 2]>,
     /// The ranges of the result that the members reduce, in order; a single one is reduced by all.
-    pub(crate) targets: Vec<Range<usize>>,
-    /// Of each target the values of the subtrees.
-    pub(crate) parts: Vec<Parts>,
+    pub(crate) targets: SmallVec<[Range<usize>; 2]>,
+    /// Of each target the values of the subtrees; none at all where `out` holds those of the only subtree.
+    pub(crate) parts: SmallVec<[Parts; 1]>,
     /// Whether all members get the whole result, and not each its target.
     pub(crate) gather: bool,
     /// Memory for what this member gets.
-    pub(crate) claim: Claim,
+    pub(crate) out: Out,
 }
 
-/// How an exchange ends: the claim is filled, or, where that is false, somebody's subtrees are too many for it.
-pub(crate) type Ended = Box<dyn FnOnce(&Member, bool, Claim) -> Result<Step<Buffer>> + Send>;
+/// Memory to write to.
+pub(crate) enum Out {
+    /// A buffer that nobody else has.
+    Sole(Buffer),
+    Share(Claim),
+}
+
+impl Out {
+    fn as_mut_slice<T: Element>(&mut self) -> &mut [T] {
+        match self {
+            Self::Sole(buffer) => buffer.get_mut().expect("nobody else has it"),
+            Self::Share(claim) => claim.as_mut_slice(),
+        }
+    }
+}
+
+/// How an exchange ends: `out` is filled, or, where that is false, somebody's subtrees are too many for it, and all is
+/// as it was.
+pub(crate) trait Ended<T>:
+    FnOnce(&Member, bool, Task<T>) -> Result<Step<Buffer>> + Send + 'static
+{
+}
+impl<T, F: FnOnce(&Member, bool, Task<T>) -> Result<Step<Buffer>> + Send + 'static> Ended<T> for F {}
 
 /// The exchange, as a step.
-pub(crate) fn exchange<T: Element>(member: &Member, task: Task<T>, ended: Ended) -> Step<Buffer> {
-    let place = member.layout.place(Reach::Across);
+pub(crate) fn exchange<T: Element>(member: &Member, task: Task<T>, ended: impl Ended<T>) -> Step<Buffer> {
+    let place = member.layout.place(member.far());
     let target = if task.targets.len() == 1 { 0 } else { place };
     let state = Some((task, ended));
-    Step::Exchange(Box::new(Exchange { state, place, target, stage: Stage::Start }))
+    Step::Exchange(Box::new(Exchange { state, place, target, signed: 0, stage: Stage::Start }))
 }
 
-struct Exchange<T> {
+struct Exchange<T, E> {
     /// Until it is done.
-    state: Option<(Task<T>, Ended)>,
+    state: Option<(Task<T>, E)>,
     /// This member among those across the ranks.
     place: usize,
     /// Which of the targets is this member's.
     target: usize,
+    /// Bytes of this member's header up to its subtrees.
+    signed: usize,
     stage: Stage,
 }
 
@@ -87,7 +125,7 @@ enum Stage {
 /// How the data goes.
 struct Course {
     /// How the members' subtrees are joined.
-    moves: Vec<Move>,
+    moves: Moves,
     /// How many each member has.
     parts: SmallVec<[usize; 8]>,
     /// Elements of a piece of a target.
@@ -108,22 +146,27 @@ enum Turn {
     Refused,
 }
 
-impl<T: Element> Exchanging<Buffer> for Exchange<T> {
+impl<T: Element, E: Ended<T>> Exchanging<Buffer> for Exchange<T, E> {
     fn advance(
         &mut self,
         member: &Member,
         number: u64,
         mine: &Arc<Signature>,
+        looks: u32,
     ) -> Result<Option<Step<Buffer>>> {
         let Some((turns, (task, _))) = member.turns.as_ref().zip(self.state.as_mut()) else {
             return Ok(None);
         };
         let Some(mut board) = turns.board(task.turn) else { return Ok(None) };
         let mut at = At { task, place: self.place, target: self.target, slot: Slot::of(&board) };
-        while board.is_complete() {
+        while board.completes(looks) {
             let turn = match &mut self.stage {
-                Stage::Start => at.open(&mut board, number, mine),
-                Stage::Met => match at.meet(member, &mut board, number, mine)? {
+                Stage::Start => {
+                    self.signed = at.open(&mut board, number, mine);
+                    self.stage = Stage::Met;
+                    Turn::Posted
+                }
+                Stage::Met => match at.meet(member, &mut board, number, mine, self.signed)? {
                     Ok(course) => {
                         self.stage = Stage::Course(course);
                         continue;
@@ -133,14 +176,13 @@ impl<T: Element> Exchanging<Buffer> for Exchange<T> {
                 Stage::Course(course) => at.go_on(course, &mut board),
             };
             match turn {
-                Turn::Posted if matches!(self.stage, Stage::Start) => self.stage = Stage::Met,
-                Turn::Posted => {}
+                Turn::Posted => member.knock(),
                 Turn::Elsewhere => return Ok(None),
                 Turn::Done | Turn::Refused => {
                     drop(board);
                     turns.pass_on();
                     let (task, ended) = self.state.take().expect("it ends once");
-                    return ended(member, matches!(turn, Turn::Done), task.claim).map(Some);
+                    return ended(member, matches!(turn, Turn::Done), task).map(Some);
                 }
             }
         }
@@ -149,8 +191,8 @@ impl<T: Element> Exchanging<Buffer> for Exchange<T> {
 
     fn missing(&self, member: &Member) -> Vec<usize> {
         let late = member.turns.as_ref().map_or_else(Vec::new, |turns| turns.late());
-        let across = member.layout.members(Reach::Across);
-        late.into_iter().map(|place| across[place]).collect()
+        let members = member.layout.members(member.far());
+        late.into_iter().map(|place| members[place]).collect()
     }
 }
 
@@ -197,24 +239,25 @@ impl<T: Element> At<'_, T> {
 
     /// Whether all data of a member with so many subtrees fits a slot.
     fn fits(&self, parts: usize) -> bool {
-        self.task.targets.len() * parts * self.longest() * size_of::<T>() <= self.slot.room()
+        self.task.targets.len() * parts * self.longest() * size_of::<T>() <= self.slot.room().min(FIRST)
     }
 
     /// The longest piece of which every member's data fits a slot.
     fn piece(&self, parts: usize) -> usize {
-        let piece = self.slot.room() / (self.task.targets.len() * parts * size_of::<T>()).max(1);
+        let room = self.slot.room() / self.task.targets.len() / parts.max(1);
+        let piece = room.min(PIECE) / size_of::<T>();
         if piece > GRAIN { piece / GRAIN * GRAIN } else { piece.max(1) }
     }
 
     /// Says what is called, and lays down the data if it fits.
-    fn open(&mut self, board: &mut Board, number: u64, mine: &Signature) -> Turn {
+    fn open(&mut self, board: &mut Board, number: u64, mine: &Signature) -> usize {
         let (next, _) = board.begin();
-        write_header(&mut next[..HEADER], number, &self.task.nodes, mine);
+        let signed = write_header(&mut next[..HEADER], number, &self.task.nodes, mine);
         if self.fits(self.task.nodes.len()) {
             self.lay_down(next, 0, self.longest());
         }
         board.post();
-        Turn::Posted
+        signed
     }
 
     /// Compares what all call, and finds how to go on.
@@ -224,20 +267,16 @@ impl<T: Element> At<'_, T> {
         board: &mut Board,
         number: u64,
         mine: &Arc<Signature>,
+        signed: usize,
     ) -> Result<Result<Course, Turn>> {
         let (_, slots) = board.begin();
-        let mut heard = Heard::default();
-        for place in 0..slots.len() {
-            let known = (place == self.place).then_some(mine);
-            if !heard.read(slots.of(place), number, known)? {
-                return Ok(Err(Turn::Elsewhere));
-            }
-        }
-        heard.compare(member, number)?;
+        let Some(heard) = self.hear(member, slots, number, mine, signed)? else {
+            return Ok(Err(Turn::Elsewhere));
+        };
         let Some(nodes) = heard.nodes else { return Ok(Err(Turn::Refused)) };
         let Reduce { leaves, .. } = self.task.reduce;
         if leaves == 0 {
-            crate::buffer::clear::<T>(self.task.claim.as_mut_slice());
+            crate::buffer::clear::<T>(self.task.out.as_mut_slice());
             return Ok(Err(Turn::Done));
         }
         let mut plan = Plan::new(&nodes, leaves)?;
@@ -247,6 +286,45 @@ impl<T: Element> At<'_, T> {
         let (piece, posted) = if self.fits(most) { (self.longest(), 1) } else { (self.piece(most), 0) };
         let pieces = self.longest().div_ceil(piece.max(1));
         Ok(Ok(Course { moves, parts: heard.parts, piece, pieces, posted }))
+    }
+
+    /// Reads everybody's header; nothing if somebody is in another call of the group.
+    ///
+    /// # Errors
+    /// If they do not make the same call.
+    fn hear(
+        &self,
+        member: &Member,
+        slots: Slots,
+        number: u64,
+        mine: &Arc<Signature>,
+        signed: usize,
+    ) -> Result<Option<Heard>> {
+        let own = slots.of(self.place);
+        let alike =
+            |slot: &[u8]| slot[..WORKER] == own[..WORKER] && slot[CALLED..signed] == own[CALLED..signed];
+        let mut heard = Heard::default();
+        if (0..slots.len()).all(|place| alike(slots.of(place))) {
+            for place in 0..slots.len() {
+                heard.read_nodes(&slots.of(place)[signed..HEADER])?;
+            }
+            // Threads note their own calls.
+            for &other in member.across().unwrap_or_default().iter().filter(|&&other| other != member.index())
+            {
+                let call = LastCall { group: member.name.clone(), number, signature: mine.clone() };
+                member.seat.roster.record_of(member.workers[other], call);
+            }
+            return Ok(Some(heard));
+        }
+        let mut calls = SmallVec::<[Signature; 4]>::new();
+        for place in 0..slots.len() {
+            let Some(call) = heard.read(slots.of(place), number)? else { return Ok(None) };
+            member.seat.roster.check(&call)?;
+            let (group, signature) = (member.name.clone(), Arc::new(call.clone()));
+            member.seat.roster.record(LastCall { group, number, signature });
+            calls.push(call);
+        }
+        disagreement(&member.name, calls.iter()).map_or(Ok(Some(heard)), Err)
     }
 
     /// Takes in what the last step carries, and posts the next one if there is anything for it.
@@ -278,24 +356,28 @@ impl<T: Element> At<'_, T> {
         (at * piece).min(len)..((at + 1) * piece).min(len)
     }
 
-    /// Where a piece of a target is in the claim.
-    fn in_claim(&self, target: usize, cut: &Range<usize>) -> Range<usize> {
+    /// Where a piece of a target is in the memory for the result.
+    fn in_out(&self, target: usize, cut: &Range<usize>) -> Range<usize> {
         let whole = self.task.gather || self.task.targets.len() == 1;
         let start = if whole { self.task.targets[target].start } else { 0 };
         start + cut.start..start + cut.end
     }
 
     /// Writes the `at`th piece of what this member has for the others.
-    fn lay_down(&self, next: &mut [u8], at: usize, piece: usize) {
+    fn lay_down(&mut self, next: &mut [u8], at: usize, piece: usize) {
         let data: &mut [T] = cast_mut(&mut next[HEADER..self.slot.results]);
-        for (target, parts) in self.task.parts.iter().enumerate() {
-            if target == self.target && self.task.targets.len() > 1 {
-                continue;
-            }
+        let targets = self.task.targets.len();
+        for target in (0..targets).filter(|&target| target != self.target || targets == 1) {
             let cut = self.cut(target, at, piece);
-            for (i, part) in parts.iter().enumerate() {
-                let start = (target * parts.len() + i) * piece;
-                data[start..start + cut.len()].copy_from_slice(&part.as_slice()[cut.clone()]);
+            let out = self.in_out(target, &cut);
+            let mut put = |place: usize, from: &[T]| {
+                data[place * piece..place * piece + from.len()].copy_from_slice(from);
+            };
+            match self.task.parts.get(target) {
+                Some(parts) => parts.iter().enumerate().for_each(|(i, part)| {
+                    put(target * parts.len() + i, &part.as_slice()[cut.clone()]);
+                }),
+                None => put(target, &self.task.out.as_mut_slice()[out]),
             }
         }
     }
@@ -303,20 +385,39 @@ impl<T: Element> At<'_, T> {
     /// Reduces the `at`th piece of this member's target.
     fn reduce(&mut self, course: &Course, slots: Slots, at: usize, next: &mut [u8]) {
         let cut = self.cut(self.target, at, course.piece);
-        let out = self.in_claim(self.target, &cut);
-        let mut inputs = SmallVec::<[&[T]; 8]>::new();
-        for (place, &parts) in course.parts.iter().enumerate() {
-            if place == self.place {
-                let mine = self.task.parts[self.target].iter();
-                inputs.extend(mine.map(|part| &part.as_slice()[cut.clone()]));
-                continue;
+        let out = self.in_out(self.target, &cut);
+        let Task { parts, targets, out: memory, reduce, gather, .. } = &mut *self.task;
+        let out = &mut memory.as_mut_slice::<T>()[out];
+        // A target of all has been laid down by all. Else what `out` holds of this member's own is put aside, as much as
+        // fits the first-level cache.
+        let posted = targets.len() == 1;
+        let (mut own, in_place) = (Vec::new(), parts.is_empty() && !posted);
+        let step = if in_place { CHUNK } else { out.len().max(1) };
+        for (i, out) in out.chunks_mut(step).enumerate() {
+            let here = i * step..i * step + out.len();
+            if in_place {
+                own.clear();
+                own.extend_from_slice(out);
             }
-            let start = |i| (self.target * parts + i) * course.piece;
-            inputs.extend((0..parts).map(|i| self.slot.data(slots.of(place), start(i), cut.len())));
+            let mut inputs = SmallVec::<[&[T]; 8]>::new();
+            for (place, &count) in course.parts.iter().enumerate() {
+                let start = |i| (self.target * count + i) * course.piece + here.start;
+                match parts.get(self.target) {
+                    _ if place != self.place || posted => {
+                        inputs.extend(
+                            (0..count).map(|i| self.slot.data(slots.of(place), start(i), here.len())),
+                        );
+                    }
+                    Some(mine) => inputs.extend(
+                        mine.iter()
+                            .map(|part| &part.as_slice()[cut.start + here.start..cut.start + here.end]),
+                    ),
+                    None => inputs.push(&own),
+                }
+            }
+            evaluate(&course.moves, &inputs, reduce.combine, out);
         }
-        let out = &mut self.task.claim.as_mut_slice::<T>()[out];
-        evaluate(&course.moves, &inputs, self.task.reduce.combine, out);
-        if self.task.gather {
+        if *gather {
             let result = bytes_of(out);
             next[self.slot.results..][..result.len()].copy_from_slice(result);
         }
@@ -326,18 +427,20 @@ impl<T: Element> At<'_, T> {
     fn take_results(&mut self, course: &Course, slots: Slots, at: usize) {
         for place in (0..slots.len()).filter(|&place| place != self.place) {
             let cut = self.cut(place, at, course.piece);
-            let out = self.in_claim(place, &cut);
+            let out = self.in_out(place, &cut);
             let result = self.slot.result(slots.of(place), cut.len());
-            self.task.claim.as_mut_slice::<T>()[out].copy_from_slice(result);
+            self.task.out.as_mut_slice::<T>()[out].copy_from_slice(result);
         }
     }
 }
 
-fn write_header(header: &mut [u8], number: u64, nodes: &[Node], signature: &Signature) {
+/// The number of the call, what it says of itself, and the subtrees; gives where those begin.
+fn write_header(header: &mut [u8], number: u64, nodes: &[Node], signature: &Signature) -> usize {
     let mut bytes = Vec::with_capacity(512);
     let put = |bytes: &mut Vec<u8>, word: u64| bytes.extend_from_slice(&word.to_le_bytes());
     put(&mut bytes, number);
     signature.encode(&mut bytes);
+    let mut signed = bytes.len();
     put(&mut bytes, nodes.len() as u64);
     nodes.iter().for_each(|node| {
         put(&mut bytes, u64::from(node.level));
@@ -347,14 +450,15 @@ fn write_header(header: &mut [u8], number: u64, nodes: &[Node], signature: &Sign
         bytes.clear();
         put(&mut bytes, number);
         Signature { rest: SmallVec::new(), ..signature.clone() }.encode(&mut bytes);
+        signed = bytes.len();
         put(&mut bytes, TOO_MANY);
     }
     header[..bytes.len()].copy_from_slice(&bytes);
+    signed
 }
 
 /// What the headers of all members say.
 struct Heard {
-    signatures: SmallVec<[Arc<Signature>; 4]>,
     parts: SmallVec<[usize; 8]>,
     /// `None` where somebody's do not fit.
     nodes: Option<SmallVec<[Node; 8]>>,
@@ -362,18 +466,23 @@ struct Heard {
 
 impl Default for Heard {
     fn default() -> Self {
-        Self { signatures: SmallVec::new(), parts: SmallVec::new(), nodes: Some(SmallVec::new()) }
+        Self { parts: SmallVec::new(), nodes: Some(SmallVec::new()) }
     }
 }
 
 impl Heard {
-    /// Reads a member's header; false if it is in another call of the group. A `known` signature is its own.
-    fn read(&mut self, mut header: &[u8], number: u64, known: Option<&Arc<Signature>>) -> Result<bool> {
+    /// Reads a member's header; nothing if it is in another call of the group.
+    fn read(&mut self, mut header: &[u8], number: u64) -> Result<Option<Signature>> {
         if take(&mut header)? != number {
-            return Ok(false);
+            return Ok(None);
         }
         let signature = Signature::decode(&mut header)?;
-        self.signatures.push(known.cloned().unwrap_or_else(|| Arc::new(signature)));
+        self.read_nodes(header)?;
+        Ok(Some(signature))
+    }
+
+    /// Reads the subtrees in a header.
+    fn read_nodes(&mut self, mut header: &[u8]) -> Result<()> {
         match take(&mut header)? {
             TOO_MANY => self.nodes = None,
             count => {
@@ -384,19 +493,6 @@ impl Heard {
                 }
             }
         }
-        Ok(true)
-    }
-
-    /// Checks that all make the same call.
-    fn compare(&self, member: &Member, number: u64) -> Result<()> {
-        for signature in &self.signatures {
-            member.seat.roster.check(signature)?;
-            let (group, signature) = (member.name.clone(), signature.clone());
-            member.seat.roster.record(LastCall { group, number, signature });
-        }
-        match disagreement(&member.name, self.signatures.iter().map(|signature| &**signature)) {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }

@@ -36,7 +36,8 @@ pub(crate) struct Member {
     pub(crate) layout: Layout,
     /// Global index of each member.
     pub(crate) workers: Vec<usize>,
-    /// Where those across the ranks exchange without messages, if all of them are on this machine.
+    /// Where those across the ranks exchange without messages, if all of them are on this machine; in a group on one
+    /// rank, all of it.
     pub(crate) turns: Option<Turns>,
     pub(crate) transport: Box<dyn Transport>,
     pub(crate) seat: Arc<Seat>,
@@ -93,6 +94,18 @@ impl Member {
         signature: Signature,
         first: Step<O>,
     ) -> Result<Pending<O>> {
+        let (signature, number) = self.note(signature);
+        Pending::start(self.clone(), signature, number, first)
+    }
+
+    /// A collective from its beginning to its end.
+    pub(crate) fn call<O: Send>(self: &Arc<Self>, signature: Signature, first: Step<O>) -> Result<O> {
+        let (signature, number) = self.note(signature);
+        pending::call(self.clone(), signature, number, first)
+    }
+
+    /// Numbers a call, and notes it.
+    fn note(&self, signature: Signature) -> (Arc<Signature>, u64) {
         let signature = Arc::new(signature);
         let number = self.calls.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(
@@ -100,7 +113,20 @@ impl Member {
             r#type = signature.element.map(ElementType::name), bytes = signature.bytes(), collective = %signature.collective,
         );
         self.seat.roster.record(LastCall { group: self.name.clone(), number, signature: signature.clone() });
-        Pending::start(self.clone(), signature, number, first)
+        (signature, number)
+    }
+
+    /// Who meets on the boards.
+    pub(crate) fn far(&self) -> Reach {
+        if self.across().is_some() { Reach::Across } else { Reach::All }
+    }
+
+    /// Wakes the others after something has been posted on the boards; other ranks look by themselves.
+    pub(crate) fn knock(&self) {
+        if self.across().is_none() {
+            let others = self.workers.iter().filter(|&&worker| worker != self.seat.worker);
+            others.for_each(|&worker| self.seat.roster.knock(worker));
+        }
     }
 
     /// The reach of a first round: local members where the group has two levels, else all of them.

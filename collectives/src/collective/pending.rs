@@ -55,20 +55,14 @@ impl<O: Send + 'static> Pending<O> {
         first: Step<O>,
     ) -> Result<Self> {
         let seat = member.seat.clone();
-        let running = Running { member, signature, number, state: Mutex::new(State::Empty) };
-        let state = running.enter(number * ROUNDS, first);
-        if let State::Done(Err(error)) = state {
-            return Err(error);
-        }
-        *running.state.lock().expect("state") = state;
-        let running = Arc::new(running);
+        let running = Arc::new(Running::start(member, signature, number, first)?);
         seat.board(running.clone());
         Ok(Self(running))
     }
 
     /// Whether [`finish`](Self::finish) would return at once. Makes progress, never blocks.
     pub fn test(&self) -> bool {
-        self.0.advance()
+        self.0.advance(0)
     }
 
     /// Waits for the result.
@@ -76,8 +70,25 @@ impl<O: Send + 'static> Pending<O> {
     /// # Errors
     /// If members disagree on the call, one does not arrive before the deadline, or the run has failed.
     pub fn finish(self) -> Result<O> {
-        self.0.member.seat.wait(&*self.0);
-        match mem::replace(&mut *self.0.state.lock().expect("state"), State::Empty) {
+        self.0.result()
+    }
+}
+
+/// A collective from its beginning to its end: its worker does nothing else meanwhile.
+pub(crate) fn call<O: Send>(
+    member: Arc<Member>,
+    signature: Arc<Signature>,
+    number: u64,
+    first: Step<O>,
+) -> Result<O> {
+    Running::start(member, signature, number, first)?.result()
+}
+
+impl<O: Send> Running<O> {
+    /// Waits for the result, and takes it.
+    fn result(&self) -> Result<O> {
+        self.member.seat.wait(self);
+        match mem::replace(&mut *self.state.lock().expect("state"), State::Empty) {
             State::Done(result) => result,
             _ => unreachable!("a wait ends when the state is done"),
         }
@@ -85,6 +96,16 @@ impl<O: Send + 'static> Pending<O> {
 }
 
 impl<O> Running<O> {
+    fn start(member: Arc<Member>, signature: Arc<Signature>, number: u64, first: Step<O>) -> Result<Self> {
+        let running = Self { member, signature, number, state: Mutex::new(State::Empty) };
+        let state = running.enter(number * ROUNDS, first);
+        if let State::Done(Err(error)) = state {
+            return Err(error);
+        }
+        *running.state.lock().expect("state") = state;
+        Ok(running)
+    }
+
     /// Posts what a step offers; errors end the run.
     fn enter(&self, round: u64, step: Step<O>) -> State<O> {
         match step {
@@ -105,7 +126,7 @@ impl<O> Running<O> {
     }
 
     /// Takes one step if its round is complete; whether it was.
-    fn step(&self, state: &mut State<O>) -> bool {
+    fn step(&self, state: &mut State<O>, looks: u32) -> bool {
         if matches!(state, State::Done(_) | State::Empty) {
             return false;
         }
@@ -113,7 +134,7 @@ impl<O> Running<O> {
             Some(error) => (State::Done(Err(error.clone())), true),
             None => match mem::replace(state, State::Empty) {
                 State::Posted { round, reach, then } => self.collect(round, reach, then),
-                State::Exchanging(round, exchange) => self.exchange(round, exchange),
+                State::Exchanging(round, exchange) => self.exchange(round, exchange, looks),
                 ended => (ended, false),
             },
         };
@@ -124,8 +145,8 @@ impl<O> Running<O> {
         stepped
     }
 
-    fn exchange(&self, round: u64, mut exchange: Box<dyn Exchanging<O>>) -> (State<O>, bool) {
-        match exchange.advance(&self.member, self.number, &self.signature) {
+    fn exchange(&self, round: u64, mut exchange: Box<dyn Exchanging<O>>, looks: u32) -> (State<O>, bool) {
+        match exchange.advance(&self.member, self.number, &self.signature, looks) {
             Ok(None) => (State::Exchanging(round, exchange), false),
             Ok(Some(step)) => (self.enter(round, step), true),
             Err(error) => (self.failed(error), true),
@@ -155,9 +176,11 @@ impl<O> Running<O> {
 
 /// What a waiting worker asks of a call under way.
 trait Advance: Send + Sync {
-    /// Takes the steps whose rounds are complete; whether it is done.
-    fn advance(&self) -> bool;
-    fn is_done(&self) -> bool;
+    /// Takes the steps whose rounds are complete, looking so often at a board whether others have come; whether it is
+    /// done.
+    fn advance(&self, looks: u32) -> bool;
+    /// Whether it waits for what others post on a board, which rings no bell.
+    fn is_on_board(&self) -> bool;
     /// An error if another member is known to have made another call.
     fn compare(&self) -> Result<()>;
     /// Workers that have not posted in its round.
@@ -168,15 +191,15 @@ trait Advance: Send + Sync {
 }
 
 impl<O: Send> Advance for Running<O> {
-    fn advance(&self) -> bool {
+    fn advance(&self, looks: u32) -> bool {
         // Another thread that holds the lock is making the progress already.
         let Ok(mut state) = self.state.try_lock() else { return false };
-        while self.step(&mut state) {}
+        while self.step(&mut state, looks) {}
         !state.is_under_way()
     }
 
-    fn is_done(&self) -> bool {
-        !self.state.lock().expect("state").is_under_way()
+    fn is_on_board(&self) -> bool {
+        matches!(*self.state.lock().expect("state"), State::Exchanging(..))
     }
 
     fn compare(&self) -> Result<()> {
@@ -218,14 +241,19 @@ pub(crate) struct Seat {
     under_way: Mutex<Vec<Arc<dyn Advance>>>,
 }
 
-/// Looks at what other ranks have posted before anything else is looked at.
+/// How often a worker with a core of its own looks for what others have posted before it looks at anything else, and
+/// then sleeps.
 const QUICK_LOOKS: u32 = 1000;
+/// Looks at a board each time.
+const BOARD_LOOKS: u32 = 16;
 /// Looks at a link before its poller begins to sleep.
 const LINK_LOOKS: u32 = 200;
 /// How long before its deadline a worker asks the other ranks where theirs are.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(200);
 /// Sleep between looks at a link.
 const LINK_NAP: Duration = Duration::from_micros(50);
+/// Sleep between looks at a board, for those who make another call and do not know that somebody sleeps there.
+const BOARD_NAP: Duration = Duration::from_millis(5);
 
 impl Seat {
     pub(crate) fn new(worker: usize, roster: Arc<Roster>, pool: Pool, timeout: Duration) -> Self {
@@ -240,8 +268,14 @@ impl Seat {
     /// Advances every call under way, and forgets those that are done.
     fn advance_all(&self) {
         if let Ok(mut calls) = self.under_way.try_lock() {
-            calls.retain(|call| !call.advance());
+            calls.retain(|call| !call.advance(0));
         }
+    }
+
+    /// Advances everything, this call last; whether it is done.
+    fn advance(&self, call: &dyn Advance, looks: u32) -> bool {
+        self.advance_all();
+        call.advance(looks)
     }
 
     /// Returns when the call is done, well or badly.
@@ -252,25 +286,26 @@ impl Seat {
     }
 
     fn wait_for(&self, call: &dyn Advance) {
-        let bell = self.roster.bell(self.worker);
-        let deadline = self.roster.now() + self.timeout;
-        let mut asked = false;
+        let (bell, spins) = (self.roster.bell(self.worker), self.roster.spins());
+        let (mut deadline, mut asked) = (None, false);
         // Messages over a link ring no bell: look for them often at first.
         let mut looks = if self.roster.has_link() { LINK_LOOKS } else { 0 };
-        let mut quick = if looks > 0 && self.roster.spins() > 0 { QUICK_LOOKS } else { 0 };
+        let (mut quick, patience) = if spins > 0 { (QUICK_LOOKS, BOARD_LOOKS) } else { (0, 0) };
         loop {
             let heard = bell.count();
-            self.advance_all();
-            if call.is_done() {
+            if self.advance(call, patience) {
                 return;
             }
-            if bell.spin(heard, self.roster.spins()) {
+            let on_board = call.is_on_board();
+            if !on_board && bell.spin(heard, spins) {
                 continue;
             }
             if quick > 0 {
                 quick -= 1;
                 continue;
             }
+            // Nobody asks the clock before it has waited a while.
+            let deadline = *deadline.get_or_insert_with(|| self.roster.now() + self.timeout);
             let left = self.left(deadline, &mut asked);
             if let Some(error) = self.hopeless(call, left) {
                 return call.fail(error);
@@ -279,7 +314,9 @@ impl Seat {
                 looks -= 1;
                 std::thread::yield_now();
             } else {
-                bell.sleep(heard, if self.roster.has_link() { left.min(LINK_NAP) } else { left });
+                let nap = if self.roster.has_link() { LINK_NAP } else { BOARD_NAP };
+                let nap = if on_board || self.roster.has_link() { left.min(nap) } else { left };
+                bell.sleep(heard, nap, || self.advance(call, 0));
             }
         }
     }
@@ -312,7 +349,8 @@ impl Seat {
 
     /// Why waiting on makes no sense, if it does not.
     fn hopeless(&self, call: &dyn Advance, left: Duration) -> Option<Error> {
-        if let Err(error) = self.roster.listen().and_then(|()| self.compare_all()) {
+        let compared = || self.compare_all().and_then(|()| call.compare());
+        if let Err(error) = self.roster.listen().and_then(|()| compared()) {
             return Some(error);
         }
         let (group, this) = (call.group(), call.as_last());

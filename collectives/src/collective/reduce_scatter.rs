@@ -5,10 +5,10 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::all_reduce::{Pieces, Reduce};
-use super::exchange::{Task, exchange};
+use super::exchange::{Out, Task, exchange};
 use super::tree::{Node, Partial};
 use super::{Member, Step, usage};
-use crate::buffer::{Buffer, Canvas, Claim};
+use crate::buffer::Buffer;
 use crate::element::{Element, Reduction};
 use crate::error::Result;
 use crate::signature::{Call, Signature};
@@ -33,7 +33,7 @@ pub(crate) fn reduce_scatter<T: Element>(
     let mut signature = reduce.sign(member, call, "reduce_scatter", reduction);
     signature.rest = counts.iter().map(|&count| count as u64).collect();
     let (pieces, ranges) = (Pieces::new(partials), ranges(counts));
-    let turn = member.turns.as_ref().map(Turns::take);
+    let turn = member.turns.as_ref().filter(|_| member.across().is_some()).map(Turns::take);
     let first = match member.across() {
         None => {
             let offer = pieces.offer_each::<T>(Reach::All, ranges.into_iter());
@@ -101,14 +101,13 @@ fn among_ranks<T: Element>(
     targets: Vec<Range<usize>>,
 ) -> Step<Buffer> {
     let mine = targets[member.layout.place(Reach::Across)].len();
-    let canvas = Canvas::new(member.pool().alloc::<T>(mine), [mine * size_of::<T>()]);
-    let (claim, gather) = (canvas.claim(0), false);
-    let task = Task { reduce, turn, nodes: nodes.clone(), targets, parts: parts.clone(), gather, claim };
-    let ended = move |_: &Member, reduced: bool, claim: Claim| {
-        drop(claim);
-        Ok(if reduced { Step::Done(canvas.freeze()) } else { across_ranks(reduce, nodes, parts) })
-    };
-    exchange(member, task, Box::new(ended))
+    let out = Out::Sole(member.pool().alloc::<T>(mine).freeze());
+    let (targets, parts) = (SmallVec::from_vec(targets), SmallVec::from_vec(parts));
+    let task = Task { reduce, turn, nodes, targets, parts, gather: false, out };
+    exchange(member, task, move |_, reduced, task| {
+        let Out::Sole(out) = task.out else { unreachable!("it was one") };
+        Ok(if reduced { Step::Done(out) } else { across_ranks(reduce, task.nodes, task.parts.into_vec()) })
+    })
 }
 
 fn total<T: Element>(reduce: Reduce<T>, member: &Member, arrivals: Vec<Arrival>) -> Result<Step<Buffer>> {

@@ -8,6 +8,8 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 use crate::buffer::Buffer;
 use crate::element::{Combine, Element};
 use crate::error::{Error, ErrorKind, Result};
@@ -114,8 +116,11 @@ pub fn join<X>(
 /// How to join a set of subtrees as far as they go.
 pub(crate) struct Plan {
     /// The subtrees that are left, in order, each with the moves that make it.
-    pub(crate) roots: Vec<(Node, Vec<Move>)>,
+    pub(crate) roots: Vec<(Node, Moves)>,
 }
+
+/// In their order; those of two subtrees take no memory of their own.
+pub(crate) type Moves = SmallVec<[Move; 4]>;
 
 /// A move of the stack machine that evaluates a plan.
 pub(crate) enum Move {
@@ -131,17 +136,17 @@ impl Plan {
     /// # Errors
     /// If two of them share a leaf, or one lies outside the tree.
     pub(crate) fn new(nodes: &[Node], leaves: u64) -> Result<Self> {
-        let mut order: Vec<usize> = (0..nodes.len()).collect();
+        let mut order: SmallVec<[usize; 8]> = (0..nodes.len()).collect();
         order.sort_by_key(|&i| nodes[i].range(leaves).start);
         let mut end = 0;
-        let mut inputs = Vec::with_capacity(nodes.len());
+        let mut inputs = SmallVec::<[(Node, Moves); 4]>::new();
         for i in order {
             let range = nodes[i].range(leaves);
             if range.is_empty() || range.start < end {
                 return Err(bad_leaves(nodes[i], leaves));
             }
             end = range.end;
-            inputs.push((nodes[i], vec![Move::Input(i)]));
+            inputs.push((nodes[i], Moves::from_iter([Move::Input(i)])));
         }
         let roots = join(inputs, leaves, |left, right| {
             left.extend(right);
@@ -184,7 +189,7 @@ fn bad_leaves(node: Node, leaves: u64) -> Error {
 }
 
 /// Elements that are worked on at a time: scratch space stays in the first-level cache.
-const CHUNK: usize = 2048;
+pub(crate) const CHUNK: usize = 2048;
 
 /// Carries out the moves for one root: `out = input ⊕ input ⊕ …`, associated as the moves say. All slices
 /// have the same length.

@@ -1,8 +1,8 @@
 //! What a program sees of the worker that runs it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::builder::Mesh;
@@ -14,6 +14,7 @@ use crate::group::Group;
 use crate::mesh::AxisSet;
 use crate::roster::Roster;
 use crate::signals::Signals;
+use crate::sync::Mutex;
 use crate::transport::hybrid::{Address, Hybrid, tag};
 use crate::transport::threads::{Hub, Threads};
 use crate::transport::window::{Turns, Window};
@@ -29,7 +30,7 @@ pub struct Worker {
 }
 
 /// Looks at the bell before sleeping, where every worker has a core of its own; a model checker need not try them.
-const SPINS: u32 = if cfg!(loom) { 0 } else { 1000 };
+const SPINS: u32 = if cfg!(loom) { 0 } else { 50 };
 /// The same where there is a link to be looked at too, whose messages ring no bell.
 const LINK_SPINS: u32 = 4;
 
@@ -62,9 +63,9 @@ impl Process {
         self.link.as_ref()
     }
 
-    fn hub(&self, axes: AxisSet, workers: Vec<usize>) -> Arc<Hub> {
+    fn hub(&self, axes: AxisSet, name: &Arc<str>, workers: Vec<usize>) -> Arc<Hub> {
         let mut hubs = self.hubs.lock().expect("hubs");
-        let hub = || Arc::new(Hub::new(self.roster.clone(), workers.clone()));
+        let hub = || Arc::new(Hub::new(self.roster.clone(), name.clone(), workers.clone()));
         hubs.entry((axes, workers[0])).or_insert_with(hub).clone()
     }
 }
@@ -151,9 +152,11 @@ impl Worker {
         let workers = shape.members(self.index, axes);
         let layout = layout(&workers, self.index, shape.threads());
         let name: Arc<str> = shape.names(axes).into();
+        let near: Vec<usize> = layout.rank.iter().map(|&member| workers[member]).collect();
+        let hub = self.process.hub(axes, &name, near);
         Group(Arc::new(Member {
-            turns: self.turns(axes, &workers, &layout),
-            transport: self.transport(&name, axes, &workers, &layout),
+            turns: self.turns(axes, &workers, &layout, &hub),
+            transport: self.transport(&name, axes, &workers, &layout, hub),
             name,
             axes,
             layout,
@@ -163,8 +166,11 @@ impl Worker {
         }))
     }
 
-    /// Where the members across the ranks meet, if this machine has all of them.
-    fn turns(&self, axes: AxisSet, workers: &[usize], layout: &Layout) -> Option<Turns> {
+    /// Where the members across the ranks meet, if this machine has all of them; or those of a group on one rank.
+    fn turns(&self, axes: AxisSet, workers: &[usize], layout: &Layout, hub: &Hub) -> Option<Turns> {
+        if layout.rank.len() == workers.len() {
+            return hub.board(layout.index);
+        }
         let (window, plan) = (self.process.window.as_ref()?, self.mesh.plan()?);
         layout.across.as_ref()?;
         let place = |&member: &usize| (workers[member] / self.threads(), workers[member] % self.threads());
@@ -178,10 +184,9 @@ impl Worker {
         axes: AxisSet,
         workers: &[usize],
         layout: &Layout,
+        hub: Arc<Hub>,
     ) -> Box<dyn Transport> {
-        let near: Vec<usize> = layout.rank.iter().map(|&member| workers[member]).collect();
-        let place = near.iter().position(|&worker| worker == self.index).expect("a member of its group");
-        let local = Threads::new(self.process.hub(axes, near), place);
+        let local = Threads::new(hub, layout.place(Reach::Rank));
         let link = self.process.link.as_ref().filter(|_| layout.rank.len() < workers.len());
         let Some(link) = link else { return Box::new(local) };
         let (threads, me) = (self.threads(), self.thread());
@@ -198,7 +203,7 @@ impl Worker {
             roster: self.process.roster.clone(),
             addresses: workers.iter().map(address).collect(),
             run: self.process.run,
-            inbox: Mutex::default(),
+            inbox: Default::default(),
         })
     }
 

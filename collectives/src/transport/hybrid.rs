@@ -154,7 +154,7 @@ impl Transport for Hybrid {
         Ok(self.layout.members(reach).iter().map(arrived).collect())
     }
 
-    fn compare(&self, call: u64, mine: &Signature) -> Result<()> {
+    fn compare(&self, call: u64, mine: &Arc<Signature>) -> Result<()> {
         let mut inbox = self.inbox.lock().expect("inbox");
         for member in self.layout.all.iter().copied().filter(|&member| self.is_remote(member)) {
             self.pull(member, &mut inbox)?;

@@ -215,8 +215,9 @@ pub(crate) trait Transport: Send + Sync {
     /// call than `mine`.
     fn collect(&self, round: u64, reach: Reach, mine: &Signature) -> Result<Option<Vec<Arrival>>>;
 
-    /// An error if it is clear that another member makes another call of this number than `mine`.
-    fn compare(&self, call: u64, mine: &Signature) -> Result<()>;
+    /// For a call that posts nothing here: an error if it is clear that another member makes another call of this
+    /// number than `mine`, which the others can see from now on.
+    fn compare(&self, call: u64, mine: &Arc<Signature>) -> Result<()>;
 
     /// Members in reach who have not posted yet.
     fn missing(&self, round: u64, reach: Reach) -> Vec<usize>;

@@ -1,5 +1,5 @@
 //! Memory that the ranks of one machine share, and the boards in it, on which members of a group exchange what they
-//! have without a message.
+//! have without a message. Threads of one rank have boards too, in memory of their process ([`Heap`]).
 //!
 //! Every rank owns one region of a [`Window`], and in it a board for each of its workers and each set of axes: the
 //! number of the last step that the worker has posted, and two slots, used in turn.
@@ -13,10 +13,11 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::mesh::{AxisSet, Shape};
+use crate::sync::atomic::AtomicU64;
 
 /// Where the slots begin: behind the counter, which has its cache lines for itself.
 const COUNTER: usize = 128;
@@ -24,6 +25,8 @@ const COUNTER: usize = 128;
 const REGION: usize = 8 << 20;
 /// Least and most that a slot holds.
 const SLOT: (usize, usize) = (16 << 10, 384 << 10);
+/// What a slot of a thread of a group on one rank holds: larger operands are read where they are.
+const NEAR_SLOT: usize = 32 << 10;
 /// Axes of a mesh whose sets all get boards.
 const AXES: usize = 4;
 
@@ -42,6 +45,11 @@ impl Plan {
         let (threads, sets) = (shape.threads(), (1 << axes) - 1);
         let slot = (REGION / (2 * threads * sets).max(1)).clamp(SLOT.0, SLOT.1) / COUNTER * COUNTER;
         (1..=AXES).contains(&axes).then_some(Self { threads, sets, slot })
+    }
+
+    /// One board for each thread of a group on one rank, each in a region of its own.
+    pub(crate) fn near() -> Self {
+        Self { threads: 1, sets: 1, slot: NEAR_SLOT }
     }
 
     /// Bytes of one rank's region.
@@ -70,6 +78,9 @@ struct Inner {
     bytes: usize,
     /// The boards of this process that have been asked for, by where they are.
     boards: Mutex<HashMap<usize, Arc<Shared>>>,
+    /// Of each region.
+    #[cfg(loom)]
+    models: Vec<Arc<Model>>,
     /// Keeps the memory.
     _memory: Arc<dyn Any + Send + Sync>,
 }
@@ -94,7 +105,14 @@ impl Window {
         memory: Arc<dyn Any + Send + Sync>,
     ) -> Self {
         let regions = regions.into_iter().map(|(rank, at)| (rank, Region(at))).collect();
-        Self(Arc::new(Inner { regions, bytes, boards: Mutex::default(), _memory: memory }))
+        Self(Arc::new(Inner {
+            #[cfg(loom)]
+            models: Vec::new(),
+            regions,
+            bytes,
+            boards: Mutex::default(),
+            _memory: memory,
+        }))
     }
 
     fn region(&self, rank: usize) -> Option<Region> {
@@ -119,19 +137,45 @@ impl Window {
         };
         let places = members.iter().map(place).collect::<Option<Vec<_>>>()?;
         let mut boards = self.0.boards.lock().unwrap_or_else(PoisonError::into_inner);
-        let board = || Arc::new(Shared::new(Board { members: places, mine, slot: plan.slot, step: 0 }));
+        let board = || {
+            Arc::new(Shared::new(Board {
+                #[cfg(loom)]
+                models: self.0.models.clone(),
+                members: places,
+                mine,
+                slot: plan.slot,
+                step: 0,
+            }))
+        };
         let shared = boards.entry(plan.offset(axes, members[mine].1)).or_insert_with(board).clone();
         Some(Turns { shared, _window: self.clone() })
     }
 }
 
-/// Regions for ranks that are threads of one process.
+/// Regions for threads of one process: members of a group on one rank, or ranks that threads play.
 pub(crate) struct Heap {
     bytes: usize,
     memory: *mut [u64],
-    /// Of each rank, whether it has its window.
+    /// Of each region, whether its window has been given out.
     given: Vec<AtomicBool>,
+    #[cfg(loom)]
+    models: Vec<Arc<Model>>,
 }
+
+/// What the model checker watches in place of a board's memory, of which it does not know.
+#[cfg(loom)]
+#[derive(Default)]
+struct Model {
+    posted: AtomicU64,
+    slots: [loom::cell::UnsafeCell<()>; 2],
+}
+
+// SAFETY: the cells hold nothing; they are there to have the checker find accesses that overlap.
+#[cfg(loom)]
+unsafe impl Send for Model {}
+// SAFETY: as above.
+#[cfg(loom)]
+unsafe impl Sync for Model {}
 
 // SAFETY: plain memory, which is reached through boards only.
 unsafe impl Send for Heap {}
@@ -139,15 +183,21 @@ unsafe impl Send for Heap {}
 unsafe impl Sync for Heap {}
 
 impl Heap {
-    /// Zeros for so many ranks.
+    /// So many regions of zeros.
     pub(crate) fn new(ranks: usize, bytes: usize) -> Self {
         let bytes = bytes.next_multiple_of(COUNTER);
         let memory = vec![0u64; (ranks * bytes + COUNTER) / size_of::<u64>()].into_boxed_slice();
         let given = (0..ranks).map(|_| AtomicBool::new(false)).collect();
-        Self { bytes, memory: Box::into_raw(memory), given }
+        Self {
+            #[cfg(loom)]
+            models: (0..ranks).map(|_| Arc::default()).collect(),
+            bytes,
+            memory: Box::into_raw(memory),
+            given,
+        }
     }
 
-    /// A rank's window, once.
+    /// A region's window, once.
     pub(crate) fn window(self: Arc<Self>, rank: usize) -> Option<Window> {
         if self.given[rank].swap(true, Ordering::Relaxed) {
             return None;
@@ -159,8 +209,15 @@ impl Heap {
             (rank, NonNull::new(at).expect("memory"))
         };
         let regions = (0..self.given.len()).map(region).collect();
-        // SAFETY: aligned, zeroed, kept by this value, which nobody else reads or writes, and given once to each rank.
-        Some(unsafe { Window::new(regions, self.bytes, self.clone()) })
+        // SAFETY: aligned, zeroed, kept by this value, which nobody else reads or writes, and given once for each region.
+        let window = unsafe { Window::new(regions, self.bytes, self.clone()) };
+        #[cfg(loom)]
+        let window = {
+            let Ok(mut inner) = Arc::try_unwrap(window.0) else { unreachable!("a new window") };
+            inner.models = self.models.clone();
+            Window(Arc::new(inner))
+        };
+        Some(window)
     }
 }
 
@@ -181,13 +238,13 @@ pub(crate) struct Turns {
 
 struct Shared {
     board: Mutex<Board>,
-    taken: AtomicU64,
-    over: AtomicU64,
+    taken: std::sync::atomic::AtomicU64,
+    over: std::sync::atomic::AtomicU64,
 }
 
 impl Shared {
     fn new(board: Board) -> Self {
-        Self { board: Mutex::new(board), taken: AtomicU64::new(0), over: AtomicU64::new(0) }
+        Self { board: Mutex::new(board), taken: Default::default(), over: Default::default() }
     }
 }
 
@@ -222,6 +279,8 @@ pub(crate) struct Board {
     slot: usize,
     /// The last step that this member has posted.
     step: u64,
+    #[cfg(loom)]
+    models: Vec<Arc<Model>>,
 }
 
 impl Board {
@@ -230,6 +289,12 @@ impl Board {
         self.slot
     }
 
+    #[cfg(loom)]
+    fn posted(&self, member: usize) -> &AtomicU64 {
+        &self.models[member].posted
+    }
+
+    #[cfg(not(loom))]
     fn posted(&self, member: usize) -> &AtomicU64 {
         // SAFETY: a board begins with its counter, which is aligned, lives as long as the window, and is reached as an
         // atomic by everybody.
@@ -244,6 +309,17 @@ impl Board {
     /// Whether all members have.
     pub(crate) fn is_complete(&self) -> bool {
         (0..self.members.len()).all(|member| self.has_come(member))
+    }
+
+    /// The same, looking so many times.
+    pub(crate) fn completes(&self, looks: u32) -> bool {
+        for _ in 0..looks {
+            if self.is_complete() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        self.is_complete()
     }
 
     fn late(&self) -> Vec<usize> {
@@ -263,6 +339,8 @@ impl Board {
     pub(crate) fn begin(&mut self) -> (&mut [u8], Slots<'_>) {
         assert!(self.is_complete(), "a slot is filled when all have come");
         let next = self.slot_of(self.mine, self.step + 1);
+        #[cfg(loom)]
+        self.models[self.mine].slots[(self.step + 1) as usize % 2].with_mut(|_| ());
         // SAFETY: the slot lies in the window. The others read it only between this member's posts of the next step
         // and of the one after; of the earlier step that used it they are done, since all have posted a later one
         // (checked with acquire, so their reads are over). Within the process `&mut self` makes it the only access:
@@ -290,6 +368,8 @@ impl<'a> Slots<'a> {
     /// One member's.
     pub(crate) fn of(self, member: usize) -> &'a [u8] {
         let at = self.0.slot_of(member, self.0.step);
+        #[cfg(loom)]
+        self.0.models[member].slots[self.0.step as usize % 2].with(|_| ());
         // SAFETY: the slot lies in the window and its bytes are initialised. Its owner has posted this step (`begin`
         // has checked with acquire, which makes its writes visible) and fills the slot anew only for the step after
         // the next, which it begins after this member has posted the next one; that takes `&mut Board`, and so ends
