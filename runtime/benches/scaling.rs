@@ -142,8 +142,38 @@ fn measure(job: &Job, one: Option<&Mesh>, places: &[Place], speaks: bool) -> Res
     Ok(())
 }
 
+/// The most that weak scaling can give here: two workers on two cores that know nothing of each other, beside one.
+fn ceiling(job: &Job, one: &Mesh) -> Result<()> {
+    let other = threads(1)?.mesh;
+    let (mut alone, mut both) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        alone.push(step(one, job, job.batch)?);
+        let (a, b) = std::thread::scope(|scope| {
+            let beside = scope.spawn(|| step(&other, job, job.batch));
+            (step(one, job, job.batch), beside.join().expect("no panic"))
+        });
+        both.push(a?.max(b?));
+    }
+    let (alone, both) = (median(&alone), median(&both));
+    println!(
+        "\n{}: {:.3} ms alone, {:.3} ms each of two that know nothing of each other: at most {:.0} %",
+        job.name,
+        alone * 1e3,
+        both * 1e3,
+        100.0 * alone / both
+    );
+    Ok(())
+}
+
+/// Cores for all workers: a rank that is pinned sees its own alone, and is told by who started it.
+fn cores() -> f64 {
+    let told =
+        std::env::args().skip_while(|arg| arg != "--ranks").nth(1).and_then(|cores| cores.parse().ok());
+    told.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)) as f64
+}
+
 fn show(job: &Job, one: Compute, places: &[Place], times: &[Times]) {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    let cores = cores();
     let alone = one.fixed + one.example * job.batch as f64;
     println!(
         "\n{}: {:.3} ms on one worker, of it {:.3} whatever the batch; {} KB of gradients\n",
@@ -199,6 +229,7 @@ fn on_ranks() -> Result<()> {
 fn on_threads() -> Result<()> {
     let one = threads(1)?;
     let places = [2, 3, 4, 8].into_iter().map(threads).collect::<Result<Vec<_>>>()?;
+    JOBS.iter().try_for_each(|job| ceiling(job, &one.mesh))?;
     JOBS.iter().try_for_each(|job| measure(job, Some(&one.mesh), &places, true))
 }
 
@@ -218,7 +249,13 @@ fn main() -> Result<ExitCode> {
         println!("\n{ranks} ranks of one machine");
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/mpirun");
         let mut run = Command::new(script);
-        if !run.args(["-n", ranks, "--bin"]).arg(&program).args(["--", "--ranks"]).status()?.success() {
+        if !run
+            .args(["-n", ranks, "--bin"])
+            .arg(&program)
+            .args(["--", "--ranks", &cores().to_string()])
+            .status()?
+            .success()
+        {
             return Ok(ExitCode::FAILURE);
         }
     }

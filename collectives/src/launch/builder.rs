@@ -254,19 +254,22 @@ impl MeshBuilder {
             Some(ranks) => ranks,
             None => launcher.and_then(|launcher| launcher.local_ranks).unwrap_or(ranks),
         };
-        let all_cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let cores = (all_cores / local_ranks.max(1)).max(1);
-        let mut mesh = self.fit(ranks, cores, link)?;
-        let workers = mesh.shape().threads() * local_ranks;
-        Arc::get_mut(&mut mesh.0).expect("a mesh that nobody else has").crowded = workers > all_cores;
+        let peers = link.as_ref().map(|link| Peers::meet(&**link, self.wait())).transpose()?;
+        let all_cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+        let share = peers
+            .as_ref()
+            .and_then(Peers::share_of_cores)
+            .unwrap_or(all_cores / local_ranks.max(1) as f64)
+            .min(all_cores);
+        let mut mesh = self.fit(ranks, (share as usize).max(1), link)?;
+        let crowded = mesh.shape().threads() as f64 > share;
+        let mut window = None;
         if let Some(link) = mesh.link() {
             agree(&**link, &mesh.summary(), mesh.timeout())?;
-            let link = link.clone();
-            let window = mesh.plan().map(|plan| link.clone().share(plan.bytes())).transpose()?.flatten();
-            let peers = Peers::meet(&*link, mesh.timeout())?;
-            let inner = Arc::get_mut(&mut mesh.0).expect("a mesh that nobody else has");
-            (inner.peers, inner.window) = (Some(peers), window);
+            window = mesh.plan().map(|plan| link.clone().share(plan.bytes())).transpose()?.flatten();
         }
+        let inner = Arc::get_mut(&mut mesh.0).expect("a mesh that nobody else has");
+        (inner.crowded, inner.peers, inner.window) = (crowded, peers, window);
         if self.announce && mesh.link().is_none_or(|link| link.rank() == 0) {
             eprintln!("axisgrad: {}", mesh.summary());
         }

@@ -26,10 +26,12 @@ struct Place {
     process: u32,
     /// When it started, so that a later process with the same number is not taken for it.
     start: u64,
+    /// The cores that it may use.
+    cores: Vec<usize>,
 }
 
-/// The other ranks on this machine.
-pub(super) struct Peers(Vec<(usize, Place)>);
+/// The other ranks on this machine, and where this one is.
+pub(super) struct Peers(Vec<(usize, Place)>, Option<Place>);
 
 impl Peers {
     /// Learns from all ranks where they are; the ranks of one machine can be watched.
@@ -43,7 +45,17 @@ impl Peers {
         let place =
             |(rank, text): (usize, Vec<u8>)| Some((rank, Place::decode(&String::from_utf8_lossy(&text))?));
         let near = |(_, place): &(usize, Place)| mine.as_ref().is_some_and(|mine| mine.host == place.host);
-        Ok(Self(others.into_iter().filter_map(place).filter(near).collect()))
+        Ok(Self(others.into_iter().filter_map(place).filter(near).collect(), mine))
+    }
+
+    /// This rank's share of the cores that it may use: a launcher may give each rank cores of its own, or all of them
+    /// the same. `None` where the system does not say.
+    pub(super) fn share_of_cores(&self) -> Option<f64> {
+        let mine = &self.1.as_ref().filter(|place| !place.cores.is_empty())?.cores;
+        let users = |core: &usize| 1 + self.0.iter().filter(|(_, place)| place.cores.contains(core)).count();
+        let share: f64 = mine.iter().map(|core| 1.0 / users(core) as f64).sum();
+        // Six sixths are one.
+        Some((share * 1e6).round() / 1e6)
     }
 
     fn dead(&self) -> Option<&(usize, Place)> {
@@ -83,17 +95,19 @@ impl Place {
         let visible = fs::read_link("/proc/self/ns/pid").ok()?;
         let process = std::process::id();
         let host = format!("{} {}", host.trim(), visible.display());
-        Some(Self { host, process, start: started(process).ok()?? })
+        Some(Self { host, process, start: started(process).ok()??, cores: allowed_cores() })
     }
 
     fn encode(&self) -> String {
-        format!("{} {} {}", self.process, self.start, self.host)
+        let cores: Vec<String> = self.cores.iter().map(usize::to_string).collect();
+        format!("{} {} {}, {}", self.process, self.start, cores.join(","), self.host)
     }
 
     fn decode(text: &str) -> Option<Self> {
-        let mut words = text.splitn(3, ' ');
+        let mut words = text.splitn(4, ' ');
         let (process, start) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-        Some(Self { host: words.next()?.to_owned(), process, start })
+        let cores = words.next()?.split(',').filter_map(|core| core.parse().ok()).collect();
+        Some(Self { host: words.next()?.to_owned(), process, start, cores })
     }
 
     fn is_alive(&self) -> bool {
@@ -102,6 +116,17 @@ impl Place {
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         }
     }
+}
+
+/// The cores that this process may use; none where the system does not say.
+fn allowed_cores() -> Vec<usize> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    let range = |text: &str| {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    };
+    list.unwrap_or_default().trim().split(',').filter_map(range).flatten().collect()
 }
 
 /// When a process started, in ticks since the machine did; `None` if it has ended and nobody has asked how yet.
@@ -118,11 +143,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn ranks_share_the_cores_that_they_have_together() {
+        let place =
+            |cores: &[usize]| Place { host: String::new(), process: 1, start: 1, cores: cores.into() };
+        let share = |mine: &[usize], others: &[&[usize]]| {
+            Peers(others.iter().map(|cores| (1, place(cores))).collect(), Some(place(mine))).share_of_cores()
+        };
+        assert_eq!(share(&[0, 1], &[]), Some(2.0));
+        assert_eq!(share(&[0], &[&[1]]), Some(1.0));
+        assert_eq!(share(&[0, 1], &[&[0, 1]]), Some(1.0));
+        assert_eq!(share(&[0, 1], &[&[0, 1], &[0, 1], &[0, 1]]), Some(0.5));
+        assert_eq!(share(&[0, 1], &[&[1, 2]]), Some(1.5));
+        assert_eq!(share(&[0, 1, 2, 3, 4, 5], &[&[0, 1, 2, 3, 4, 5][..]; 5]), Some(1.0));
+        assert_eq!(share(&[], &[&[1]]), None);
+        assert!(fs::metadata("/proc/self/status").is_err() || !allowed_cores().is_empty());
+    }
+
+    #[test]
     fn a_process_is_alive_until_it_ends() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep runs");
         let host = Place::here().expect("the system says").host;
         let start = started(child.id()).expect("it runs").expect("it runs");
-        let place = Place { host, process: child.id(), start };
+        let place = Place { host, process: child.id(), start, cores: vec![0, 3] };
         assert_eq!(Place::decode(&place.encode()), Some(place.clone()));
         assert!(place.is_alive());
         assert!(!Place { start: start + 1, ..place.clone() }.is_alive());
