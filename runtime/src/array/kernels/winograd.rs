@@ -3,7 +3,9 @@
 //! An image is cut into tiles of 6×6 places that overlap by two, and each gives 4×4 results. With `x` such a tile and
 //! `w` a kernel,
 //!
-//!     y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ x B)] A
+//! ```text
+//! y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ x B)] A
+//! ```
 //!
 //! takes 36 multiplications where the definition takes 144; and since `A` is the same for all channels, what is summed
 //! over channels are the products ⊙: 36 matrix products, one for each place of a transformed tile. What stands before
