@@ -14,7 +14,7 @@ use axisgrad::nn::Linear;
 use axisgrad::optim::sgd;
 use axisgrad::prelude::*;
 use axisgrad::random::normal;
-use axisgrad_collectives::{Call, Reduction};
+use axisgrad_collectives::{Call, MeshBuilder, Reduction};
 
 /// Rounds, in which everything is measured in turn.
 const ROUNDS: usize = 11;
@@ -56,7 +56,15 @@ fn loss(model: &Vec<Linear>, x: &Tensor, label: &Tensor) -> Tensor {
 
 /// Seconds of a step over `batch` examples on all workers of the mesh.
 fn step(mesh: &Mesh, job: &Job, batch: usize) -> Result<f64> {
+    step_on(usize::MAX, mesh, job, batch)
+}
+
+/// The same on so many threads of each rank, while the others have nothing to do.
+fn step_on(threads: usize, mesh: &Mesh, job: &Job, batch: usize) -> Result<f64> {
     mesh.run(|w| {
+        if w.thread() >= threads {
+            return Ok(0.0);
+        }
         let mut model = job.model(w.key(0));
         let x = normal(w.key(1), DType::F32, &[batch, job.sizes[0]]);
         let label = normal(w.key(2), DType::F32, &[batch, 10]).argmax(1);
@@ -123,8 +131,8 @@ fn measure(job: &Job, one: Option<&Mesh>, places: &[Place], speaks: bool) -> Res
     let mut times: Vec<Times> = places.iter().map(|_| Times::default()).collect();
     for _ in 0..ROUNDS {
         if let Some(one) = one {
-            alone[0].push(step(one, job, job.batch)?);
-            alone[1].push(step(one, job, job.batch / 2)?);
+            alone[0].push(step_on(1, one, job, job.batch)?);
+            alone[1].push(step_on(1, one, job, job.batch / 2)?);
         }
         for (place, times) in places.iter().zip(&mut times) {
             times.strong.push(step(&place.mesh, job, job.batch)?);
@@ -142,17 +150,18 @@ fn measure(job: &Job, one: Option<&Mesh>, places: &[Place], speaks: bool) -> Res
     Ok(())
 }
 
-/// The most that weak scaling can give here: two workers on two cores that know nothing of each other, beside one.
-fn ceiling(job: &Job, one: &Mesh) -> Result<()> {
-    let other = threads(1)?.mesh;
+/// Two workers that know nothing of each other, and have a core each: alone along the batch. One of them is one worker;
+/// the kernels of a mesh of one would use all cores.
+fn apart() -> MeshBuilder {
+    Mesh::builder().axis("batch", 1).axis("apart", 2).threads(2)
+}
+
+/// The most that weak scaling can give here: both of them, beside one.
+fn ceiling(job: &Job, apart: &Mesh) -> Result<()> {
     let (mut alone, mut both) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        alone.push(step(one, job, job.batch)?);
-        let (a, b) = std::thread::scope(|scope| {
-            let beside = scope.spawn(|| step(&other, job, job.batch));
-            (step(one, job, job.batch), beside.join().expect("no panic"))
-        });
-        both.push(a?.max(b?));
+        alone.push(step_on(1, apart, job, job.batch)?);
+        both.push(step(apart, job, job.batch)?);
     }
     let (alone, both) = (median(&alone), median(&both));
     println!(
@@ -221,16 +230,16 @@ fn on_ranks() -> Result<()> {
     let root = mesh.run(|w| -> Result<bool> { Ok(w.is_root()) })?;
     let place = Place { workers: mesh.shape().workers(), mesh };
     // One worker that is no rank, while the others wait.
-    let alone = || Mesh::builder().axis("batch", 1).threads(1).simulated_ranks(1).build();
+    let alone = || apart().simulated_ranks(1).build();
     let one = root.then(alone).transpose()?;
     JOBS.iter().try_for_each(|job| measure(job, one.as_ref(), std::slice::from_ref(&place), root))
 }
 
 fn on_threads() -> Result<()> {
-    let one = threads(1)?;
+    let one = apart().build()?;
     let places = [2, 3, 4, 8].into_iter().map(threads).collect::<Result<Vec<_>>>()?;
-    JOBS.iter().try_for_each(|job| ceiling(job, &one.mesh))?;
-    JOBS.iter().try_for_each(|job| measure(job, Some(&one.mesh), &places, true))
+    JOBS.iter().try_for_each(|job| ceiling(job, &one))?;
+    JOBS.iter().try_for_each(|job| measure(job, Some(&one), &places, true))
 }
 
 fn main() -> Result<ExitCode> {
