@@ -22,25 +22,27 @@ pub fn is_finite(x: &Tensor) -> bool {
 /// The first op, in the order of the program, that makes a value that is not finite out of finite ones and from
 /// which the results of `f` that are not finite follow; its line, the worker, and the positions of named axes:
 /// `log of f32[10]{batch} at model.rs:31, on worker 3, batch 17`. The same text on every worker, all of which must
-/// call it; `None` if the results are finite.
+/// call it; `None` if the results are finite. An argument that is not finite is named with the line of this call.
 ///
 /// It runs `f` once more with every op recorded, those of a backward pass inside `f` too.
 ///
 /// # Errors
 /// If a collective fails.
+#[track_caller]
 pub fn first_non_finite<X: Arguments, F>(w: &Worker, f: &F, args: X) -> Result<Option<String>>
 where
     F: Function<X::Args, Output: Tree>,
 {
     let names: Vec<&str> = w.axes().iter().map(|(name, _)| &**name).collect();
     let tape = Tape::new(&names);
+    let site = Location::caller();
     let mut leaves = Vec::new();
     let args = args.to_args().map_args(&mut |number, path, leaf| {
         if !leaf.dtype().is_inexact() {
             return leaf.clone();
         }
         leaves.push(place(number, path));
-        tape.leaf(leaf, Location::caller())
+        tape.leaf(leaf, site)
     });
     let output = f.call(&args);
     tape.close();
@@ -87,14 +89,11 @@ fn origin(nodes: &[Node], ends: Vec<usize>) -> Option<usize> {
 
 fn describe(node: &Node, argument: Option<&String>, w: &Worker) -> String {
     let value = &node.output;
+    let site = format!("{} at {}:{}", value.ty(), node.site.file(), node.site.line());
     let what = match (&node.kind, argument) {
-        (Kind::Apply { op, .. }, _) => {
-            format!("{} of {} at {}:{}", op.name(), value.ty(), node.site.file(), node.site.line())
-        }
-        (Kind::Part { .. }, _) => {
-            format!("a function's {} at {}:{}", value.ty(), node.site.file(), node.site.line())
-        }
-        (_, Some(argument)) => format!("{argument}: {}", value.ty()),
+        (Kind::Apply { op, .. }, _) => format!("{} of {site}", op.name()),
+        (Kind::Part { .. }, _) => format!("a function's {site}"),
+        (_, Some(argument)) => format!("{argument}: {site}"),
         _ => format!("pvary of {}", value.ty()),
     };
     let mut at = first_bad(&value.local()).unwrap_or(0) / value.len().max(1);
@@ -187,8 +186,11 @@ mod tests {
     fn arguments_are_named_too() {
         assert_eq!(found(2, 1, 1.0, 1.0), None);
         let text = found(2, 1, 1.0, f64::NAN).expect("a NaN");
-        assert_eq!(text, "argument 0: f64[2], on worker 0");
+        let (argument, worker) = text.split_once(", on ").expect("a worker");
+        assert!(argument.starts_with("argument 0: f64[2] at ") && argument.contains("finite.rs:"), "{text}");
+        assert_eq!(worker, "worker 0");
         let text = found(4, 1, f64::INFINITY, 1.0).expect("an infinity");
-        assert_eq!(text, "argument 1: f64[2]{batch}, on worker 2, batch 5");
+        assert!(text.starts_with("argument 1: f64[2]{batch} at "), "{text}");
+        assert!(text.ends_with(", on worker 2, batch 5"), "{text}");
     }
 }

@@ -179,9 +179,11 @@ pub fn faults(budget: &mut Budget) -> Outcome {
         let end = Training::start(ranks, threads, &["--fault", name, "--on", &on, "--pace", "2"]).end();
         let causes = end.text.matches(" ends the run: ").count() + end.text.matches("Error: ").count();
         let named = match name {
-            "nan" => {
-                end.text.contains(&format!(", on worker {on}, batch ")) && end.text.contains("trainer.rs:")
-            }
+            "nan" => end.text.lines().any(|line| {
+                line.contains("it comes from argument 1: f32[12]{batch} at ")
+                    && line.contains("trainer.rs:")
+                    && line.contains(&format!(", on worker {on}, batch "))
+            }),
             _ => end.text.contains(&format!("worker {on} {says}")),
         };
         let wrong = [
