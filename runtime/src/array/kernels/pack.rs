@@ -43,6 +43,11 @@ impl<'a, T: Real, const N: usize> Panels<'a, T, N> {
         Self { matrix, from, packed: packed.freeze() }
     }
 
+    /// How many columns each row has.
+    pub fn columns(&self) -> usize {
+        self.matrix.columns
+    }
+
     /// `N` rows from this one on, which is a multiple of `N`.
     #[inline(always)]
     pub fn rows(&self, row: usize) -> Rows<'_, T> {

@@ -21,16 +21,23 @@ pub(super) struct Rows<'a, T> {
 }
 
 impl<T> Rows<'_, T> {
-    /// From the first of these columns on.
-    #[inline(always)]
-    pub fn columns(self, columns: &Range<usize>) -> Self {
-        Self { data: &self.data[columns.start * self.column_stride..], ..self }
-    }
-
     /// Whether so many rows of so many columns are there.
     fn has(self, rows: usize, columns: usize) -> bool {
         columns == 0 || (rows - 1) * self.row_stride + (columns - 1) * self.column_stride < self.data.len()
     }
+}
+
+pub(super) type Tile<T, const R: usize, const C: usize> = [[T; C]; R];
+
+/// A step in the evaluation of a sum along a tree, on a stack of tiles.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// Push the product over these columns.
+    Push(Range<usize>),
+    /// Add the product over these columns to the topmost.
+    Add(Range<usize>),
+    /// Add the topmost to the one below.
+    Join,
 }
 
 /// The product of `R` rows with `C` rows that lie side by side, over `depth` columns: written to rows of `to` that are
@@ -42,28 +49,42 @@ impl<T> Rows<'_, T> {
 /// If something lies outside the slices.
 #[inline(always)]
 pub(super) fn multiply<T: Real, const R: usize, const C: usize>(
-    (left, right): (Rows<T>, Rows<T>),
+    operands: (Rows<T>, Rows<T>),
     depth: usize,
     to: &mut [T],
     row_stride: usize,
     plus: bool,
 ) {
+    let step = if plus { Step::Add(0..depth) } else { Step::Push(0..depth) };
+    evaluate::<T, R, C>(&[step], operands, depth, to, row_stride, &mut Vec::new());
+}
+
+/// The value of the steps, whose products are those of [`multiply`] over some of `depth` columns: written to rows of
+/// `to`, the bottom of a stack of tiles. If the first step adds, it is to what is there.
+///
+/// # Panics
+/// If something lies outside the slices.
+#[inline(always)]
+pub(super) fn evaluate<T: Real, const R: usize, const C: usize>(
+    steps: &[Step],
+    (left, right): (Rows<T>, Rows<T>),
+    depth: usize,
+    to: &mut [T],
+    row_stride: usize,
+    stack: &mut Vec<Tile<T, R, C>>,
+) {
     assert!(left.has(R, depth) && right.has(C, depth) && right.row_stride == 1);
     assert!((R - 1) * row_stride + C <= to.len());
-    let (operands, to) = ((left, right), to.as_mut_ptr());
+    let (operands, to) = ((left, right), (to.as_mut_ptr(), row_stride));
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the last element of each operand and of the result is there, and so are all before it; and the caller has
     // the vectors.
     unsafe {
-        match (R, C * size_of::<T>(), plus) {
-            (ROWS_64, 128, false) => with_64_bytes::<T, 2, false>(operands, depth, to, row_stride),
-            (ROWS_64, 128, true) => with_64_bytes::<T, 2, true>(operands, depth, to, row_stride),
-            (ROWS_64, 64, false) => with_64_bytes::<T, 1, false>(operands, depth, to, row_stride),
-            (ROWS_64, 64, true) => with_64_bytes::<T, 1, true>(operands, depth, to, row_stride),
-            (ROWS_32, 64, false) => with_32_bytes::<T, 2, false>(operands, depth, to, row_stride),
-            (ROWS_32, 64, true) => with_32_bytes::<T, 2, true>(operands, depth, to, row_stride),
-            (ROWS_32, 32, false) => with_32_bytes::<T, 1, false>(operands, depth, to, row_stride),
-            (ROWS_32, 32, true) => with_32_bytes::<T, 1, true>(operands, depth, to, row_stride),
+        match (R, C * size_of::<T>()) {
+            (ROWS_64, 128) => with_64_bytes::<T, R, C, 2>(steps, operands, depth, to, stack),
+            (ROWS_64, 64) => with_64_bytes::<T, R, C, 1>(steps, operands, depth, to, stack),
+            (ROWS_32, 64) => with_32_bytes::<T, R, C, 2>(steps, operands, depth, to, stack),
+            (ROWS_32, 32) => with_32_bytes::<T, R, C, 1>(steps, operands, depth, to, stack),
             _ => unreachable!("no tile of {R} rows of {C} elements"),
         }
     }
@@ -136,21 +157,22 @@ vectors! {
 /// With `W` vectors of 64 bytes in a row.
 ///
 /// # Safety
-/// As [`sums`].
+/// As [`with`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,avx512f,avx512vl")]
 #[inline(never)]
-unsafe fn with_64_bytes<T: Real, const W: usize, const PLUS: bool>(
+unsafe fn with_64_bytes<T: Real, const R: usize, const C: usize, const W: usize>(
+    steps: &[Step],
     operands: (Rows<T>, Rows<T>),
     depth: usize,
-    to: *mut T,
-    row_stride: usize,
+    to: (*mut T, usize),
+    stack: &mut Vec<Tile<T, R, C>>,
 ) {
     // SAFETY: the caller's promise, and a real number of 4 bytes is an `f32`, one of 8 an `f64`.
     unsafe {
         match size_of::<T>() {
-            4 => sums::<T, __m512, ROWS_64, W, PLUS>(operands, depth, to, row_stride),
-            _ => sums::<T, __m512d, ROWS_64, W, PLUS>(operands, depth, to, row_stride),
+            4 => with::<T, __m512, R, C, W>(steps, operands, depth, to, stack),
+            _ => with::<T, __m512d, R, C, W>(steps, operands, depth, to, stack),
         }
     }
 }
@@ -158,46 +180,94 @@ unsafe fn with_64_bytes<T: Real, const W: usize, const PLUS: bool>(
 /// With `W` vectors of 32 bytes in a row.
 ///
 /// # Safety
-/// As [`sums`].
+/// As [`with`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 #[inline(never)]
-unsafe fn with_32_bytes<T: Real, const W: usize, const PLUS: bool>(
+unsafe fn with_32_bytes<T: Real, const R: usize, const C: usize, const W: usize>(
+    steps: &[Step],
     operands: (Rows<T>, Rows<T>),
     depth: usize,
-    to: *mut T,
-    row_stride: usize,
+    to: (*mut T, usize),
+    stack: &mut Vec<Tile<T, R, C>>,
 ) {
     // SAFETY: the caller's promise, and a real number of 4 bytes is an `f32`, one of 8 an `f64`.
     unsafe {
         match size_of::<T>() {
-            4 => sums::<T, __m256, ROWS_32, W, PLUS>(operands, depth, to, row_stride),
-            _ => sums::<T, __m256d, ROWS_32, W, PLUS>(operands, depth, to, row_stride),
+            4 => with::<T, __m256, R, C, W>(steps, operands, depth, to, stack),
+            _ => with::<T, __m256d, R, C, W>(steps, operands, depth, to, stack),
         }
     }
 }
 
 /// # Safety
-/// `T` is the element of `V`, of which the processor has vectors. Both operands have their rows of `depth` columns:
-/// `R` on the left, and as many as `W` vectors have elements, side by side, on the right; and there is room for `R`
-/// rows of `W` vectors.
+/// `T` is the element of `V`, of which the processor has vectors, and `W` of them have `C` elements. Both operands have
+/// their rows of `depth` columns, `R` on the left and `C`, side by side, on the right; and there is room for `R` rows of
+/// `C` elements at a distance.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn sums<T, V: Vector, const R: usize, const W: usize, const PLUS: bool>(
-    (left, right): (Rows<T>, Rows<T>),
+unsafe fn with<T: Real, V: Vector, const R: usize, const C: usize, const W: usize>(
+    steps: &[Step],
+    operands: (Rows<T>, Rows<T>),
     depth: usize,
-    to: *mut T,
-    row_stride: usize,
+    to: (*mut T, usize),
+    stack: &mut Vec<Tile<T, R, C>>,
 ) {
+    // How many tiles there are on top of the result.
+    let (mut above, mut steps) = (0, steps.iter().peekable());
+    let mut is_first = true;
+    while let Some(step) = steps.next() {
+        let (columns, push) = match step {
+            Step::Push(columns) => (columns, true),
+            Step::Add(columns) => (columns, false),
+            Step::Join => unreachable!("a join follows a product or another join"),
+        };
+        assert!(columns.end <= depth);
+        above += usize::from(push && !is_first);
+        is_first = false;
+        if above > stack.len() {
+            stack.push([[T::ZERO; C]; R]);
+        }
+        let mut place = |above: usize| match above {
+            0 => to,
+            _ => (stack[above - 1].as_flattened_mut().as_mut_ptr(), C),
+        };
+        // SAFETY: the caller's promise, and a tile on the stack has room for itself.
+        unsafe {
+            let mut sums = sums::<T, V, R, W>(operands, columns);
+            if !push {
+                add::<T, V, R, W>(&mut sums, place(above));
+            }
+            // What is at the top stays in registers as long as it is only added to what is below.
+            while steps.next_if(|step| matches!(step, Step::Join)).is_some() {
+                above -= 1;
+                add::<T, V, R, W>(&mut sums, place(above));
+            }
+            store::<T, V, R, W>(&sums, place(above));
+        }
+    }
+}
+
+/// The products over these columns.
+///
+/// # Safety
+/// As [`with`]; and the columns are among those of the operands.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn sums<T, V: Vector, const R: usize, const W: usize>(
+    (left, right): (Rows<T>, Rows<T>),
+    columns: &Range<usize>,
+) -> [[V; W]; R] {
     let len = size_of::<V>() / size_of::<T>();
     // A pointer for every third row, from which the next two are a stride away: more would not fit in registers.
-    let row = |i: usize| left.data.as_ptr().wrapping_add(3 * i * left.row_stride);
-    let (mut rows, mut columns): ([_; 4], _) = (std::array::from_fn(row), right.data.as_ptr());
+    let first = left.data.as_ptr().wrapping_add(columns.start * left.column_stride);
+    let mut rows: [_; 4] = std::array::from_fn(|i| first.wrapping_add(3 * i * left.row_stride));
+    let mut right_row = right.data.as_ptr().wrapping_add(columns.start * right.column_stride);
     // SAFETY: the caller's promise.
     unsafe {
         let mut sums = [[V::zero(); W]; R];
-        for _ in 0..depth {
-            let vectors: [_; W] = std::array::from_fn(|j| V::load(columns.add(j * len).cast()));
+        for _ in 0..columns.len() {
+            let vectors: [_; W] = std::array::from_fn(|j| V::load(right_row.add(j * len).cast()));
             for (i, sums) in sums.iter_mut().enumerate() {
                 let left = V::splat(rows[i / 3].add(i % 3 * left.row_stride).cast());
                 for (sum, right) in sums.iter_mut().zip(vectors) {
@@ -205,29 +275,44 @@ unsafe fn sums<T, V: Vector, const R: usize, const W: usize, const PLUS: bool>(
                 }
             }
             rows = rows.map(|row| row.wrapping_add(left.column_stride));
-            columns = columns.wrapping_add(right.column_stride);
+            right_row = right_row.wrapping_add(right.column_stride);
         }
-        for (i, sums) in sums.iter().enumerate() {
-            for (j, &sum) in sums.iter().enumerate() {
-                let to = to.add(i * row_stride + j * len).cast();
-                if PLUS { V::load(to).add(sum).store(to) } else { sum.store(to) }
-            }
+        sums
+    }
+}
+
+/// Adds what is there.
+///
+/// # Safety
+/// As [`with`].
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn add<T, V: Vector, const R: usize, const W: usize>(
+    sums: &mut [[V; W]; R],
+    (there, row_stride): (*mut T, usize),
+) {
+    let len = size_of::<V>() / size_of::<T>();
+    for (i, sums) in sums.iter_mut().enumerate() {
+        for (j, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *sum = unsafe { V::load(there.add(i * row_stride + j * len).cast_const().cast()).add(*sum) };
         }
     }
 }
 
-/// Adds a tile to rows that are `row_stride` apart.
-///
-/// # Panics
-/// If they lie outside the slice.
+/// # Safety
+/// As [`with`].
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(super) fn add<T: Real, const R: usize, const C: usize>(
-    to: &mut [T],
-    row_stride: usize,
-    tile: &[[T; C]; R],
+unsafe fn store<T, V: Vector, const R: usize, const W: usize>(
+    sums: &[[V; W]; R],
+    (to, row_stride): (*mut T, usize),
 ) {
-    for (i, row) in tile.iter().enumerate() {
-        let to: &mut [T; C] = to[i * row_stride..].first_chunk_mut().expect("a whole row");
-        *to = std::array::from_fn(|j| to[j] + row[j]);
+    let len = size_of::<V>() / size_of::<T>();
+    for (i, sums) in sums.iter().enumerate() {
+        for (j, &sum) in sums.iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { sum.store(to.add(i * row_stride + j * len).cast()) };
+        }
     }
 }

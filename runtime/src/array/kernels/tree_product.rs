@@ -12,7 +12,8 @@ use axisgrad_collectives::Pool;
 
 use super::gemm::{DEPTH, Matrix};
 use super::pack::Panels;
-use super::tile::{self, Rows};
+pub(super) use super::tile::Step;
+use super::tile::{self, Tile, evaluate};
 use super::vectors::{Vectors, vectors};
 use crate::dtype::{Real, Scalar};
 
@@ -24,17 +25,6 @@ const LEFT: usize = 1 << 17;
 const PACKED: usize = 1 << 22;
 /// Tiles that must meet a panel of the right operand before packing it pays.
 const OFTEN: usize = 4;
-
-/// A step in the evaluation of a node, on a stack of tiles.
-#[derive(Clone, Debug)]
-pub(super) enum Step {
-    /// Push the product over these columns.
-    Push(Range<usize>),
-    /// Add the product over these columns to the topmost.
-    Add(Range<usize>),
-    /// Add the topmost to the one below.
-    Join,
-}
 
 /// Where the elements of a result lie: their first, and the strides of its rows and columns.
 #[derive(Clone, Copy)]
@@ -201,10 +191,11 @@ impl<T: Real, const C: usize> Tiles<'_, T, C> {
             for row in rows.clone().step_by(R) {
                 let at = self.place.at + row * self.place.row_stride + column * self.place.column_stride;
                 let (height, width) = (R.min(rows.end - row), C.min(self.columns - column));
+                let depth = left.columns();
                 for (steps, result) in results.iter_mut() {
                     let operands = (left.rows(row), right);
                     if height == R && width == C && self.place.column_stride == 1 {
-                        evaluate(steps, operands, &mut result[at..], self.place.row_stride, stack);
+                        evaluate(steps, operands, depth, &mut result[at..], self.place.row_stride, stack);
                     } else {
                         let (mut tile, place) = ([[T::ZERO; C]; R], Place { at, ..self.place });
                         if let Some(Step::Add(_)) = steps.first() {
@@ -212,48 +203,13 @@ impl<T: Real, const C: usize> Tiles<'_, T, C> {
                                 *element = *there
                             });
                         }
-                        evaluate(steps, operands, tile.as_flattened_mut(), C, stack);
+                        evaluate(steps, operands, depth, tile.as_flattened_mut(), C, stack);
                         exchange(&mut tile[..height], width, result, place, |element, there| {
                             *there = *element
                         });
                     }
                 }
             }
-        }
-    }
-}
-
-type Tile<T, const R: usize, const C: usize> = [[T; C]; R];
-
-/// Writes the value of the steps to `to`, the bottom of a stack of tiles, with so many elements from row to row.
-#[inline(always)]
-fn evaluate<T: Real, const R: usize, const C: usize>(
-    steps: &[Step],
-    (left, right): (Rows<T>, Rows<T>),
-    to: &mut [T],
-    row_stride: usize,
-    stack: &mut Vec<Tile<T, R, C>>,
-) {
-    let mut above = 0;
-    for (i, step) in steps.iter().enumerate() {
-        let (Step::Push(columns) | Step::Add(columns)) = step else {
-            above -= 1;
-            let (below, top) = stack.split_at_mut(above);
-            match below.last_mut() {
-                Some(to) => tile::add(to.as_flattened_mut(), C, &top[0]),
-                None => tile::add(to, row_stride, &top[0]),
-            }
-            continue;
-        };
-        let push = matches!(step, Step::Push(_));
-        above += usize::from(push && i > 0);
-        if above > stack.len() {
-            stack.push([[T::ZERO; C]; R]);
-        }
-        let operands = (left.columns(columns), right.columns(columns));
-        match stack[..above].last_mut() {
-            Some(to) => tile::multiply::<T, R, C>(operands, columns.len(), to.as_flattened_mut(), C, !push),
-            None => tile::multiply::<T, R, C>(operands, columns.len(), to, row_stride, !push),
         }
     }
 }
