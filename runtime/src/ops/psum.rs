@@ -11,7 +11,7 @@ use crate::bind::{bind_at, vary};
 use crate::dtype::DType;
 use crate::op::{Op, SumOp};
 use crate::ops::cast;
-use crate::partial::{PartialSum, join};
+use crate::partial::PartialSum;
 use crate::tensor::Tensor;
 use crate::types::{Axis, AxisSet, TensorType};
 
@@ -84,8 +84,12 @@ impl SumOp for Psum {
     fn block_sums(&self, inputs: &[Array], axes: &AxisSet, joined: bool) -> Vec<(Node, Array)> {
         let axis = self.axes.iter().next().expect("an axis to sum over");
         let lanes = lanes_first(&inputs[0], axes.position(axis.name()).expect("an axis of the operand"));
-        let blocks = at_blocks(axis, kernels::block_sums(&lanes, axis.lanes().start, axis.block()));
-        if joined { join(blocks, axis.leaves()) } else { blocks }
+        let (first, block) = (axis.lanes().start, axis.block());
+        if joined {
+            kernels::tree_sums(&lanes, first, block, axis.leaves())
+        } else {
+            at_blocks(axis, kernels::block_sums(&lanes, first, block))
+        }
     }
 }
 

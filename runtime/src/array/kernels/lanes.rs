@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use axisgrad_collectives::Node;
+use axisgrad_collectives::collective::tree::cover;
 use axisgrad_collectives::element::Reduction;
 
 use super::map::{copy, map2};
@@ -46,20 +47,80 @@ pub(super) fn block_ranges(lanes: usize, first: usize, block: usize) -> impl Ite
 }
 
 fn reduce_block<T: Scalar>(reduction: Reduction, lanes: &Array, range: Range<usize>) -> Array {
+    by_tiles::<T>(lanes, |from, out| reduce_lanes(reduction, lanes, range.clone(), from, out))
+}
+
+/// A result of the dims of one lane, some elements at a time: `write` gets where they begin.
+fn by_tiles<T: Scalar>(lanes: &Array, mut write: impl FnMut(usize, &mut [T])) -> Array {
     let dims = Dims::from_slice(&lanes.dims()[1..]);
     let mut buffer = lanes.pool().alloc::<T>(dims.iter().product());
-    let lane = |i: usize, from: usize, len: usize| {
+    buffer.as_mut_slice::<T>().chunks_mut(TILE).enumerate().for_each(|(i, out)| write(i * TILE, out));
+    Array::from_written::<T>(dims, buffer)
+}
+
+/// The elements of these lanes from `from` on, reduced lane after lane.
+fn reduce_lanes<T: Scalar>(
+    reduction: Reduction,
+    lanes: &Array,
+    range: Range<usize>,
+    from: usize,
+    out: &mut [T],
+) {
+    let (data, len) = (lanes.data::<T>(), out.len());
+    let lane = |i: usize| {
         let start = lanes.offset().wrapping_add_signed(i as isize * lanes.strides()[0]);
-        &lanes.data::<T>()[start + from..][..len]
+        &data[start + from..][..len]
     };
-    for (i, out) in buffer.as_mut_slice::<T>().chunks_mut(TILE).enumerate() {
-        let (from, len) = (i * TILE, out.len());
-        out.copy_from_slice(lane(range.start, from, len));
-        for i in range.start + 1..range.end {
-            accumulate(reduction, out, lane(i, from, len));
+    out.copy_from_slice(lane(range.start));
+    (range.start + 1..range.end).for_each(|i| accumulate(reduction, out, lane(i)));
+}
+
+/// The sums of [`block_sums`] joined along the tree over all `blocks` of the axis, as far as they go: one for each of
+/// the fewest subtrees that cover the lanes, in the memory of the results.
+///
+/// # Panics
+/// If the elements are `bool`.
+pub fn tree_sums(a: &Array, first: usize, block: usize, blocks: u64) -> Vec<(Node, Array)> {
+    let ranges: Vec<_> = block_ranges(a.dims()[0], first, block).collect();
+    let start = (first / block) as u64;
+    let nodes = cover(start..start + ranges.len() as u64, blocks).into_iter();
+    if a.is_empty() {
+        return nodes.map(|node| (node, Array::zeros_in(a.pool(), a.dtype(), &a.dims()[1..]))).collect();
+    }
+    let lanes = if a.index(0, 0).is_contiguous() { a } else { &copy(a) };
+    let tree = Tree { lanes, ranges, start, blocks };
+    dispatch!(a.dtype(), T => nodes.map(|node| (node, tree.sum_of::<T>(node))).collect())
+}
+
+/// The lanes of some blocks, the first of them block `start` of `blocks`.
+struct Tree<'a> {
+    lanes: &'a Array,
+    ranges: Vec<Range<usize>>,
+    start: u64,
+    blocks: u64,
+}
+
+impl Tree<'_> {
+    fn sum_of<T: Scalar>(&self, node: Node) -> Array {
+        let width = TILE.min(self.lanes.len() / self.lanes.dims()[0]);
+        let mut right_halves = vec![T::ZERO; node.level as usize * width];
+        by_tiles::<T>(self.lanes, |from, out| self.sum(node, from, out, &mut right_halves))
+    }
+
+    fn sum<T: Scalar>(&self, node: Node, from: usize, out: &mut [T], right_halves: &mut [T]) {
+        let range = node.range(self.blocks);
+        if range.end - range.start == 1 {
+            let lanes = self.ranges[(range.start - self.start) as usize].clone();
+            return reduce_lanes(Reduction::Sum, self.lanes, lanes, from, out);
+        }
+        let half = |side| Node { level: node.level - 1, index: 2 * node.index + side };
+        self.sum(half(0), from, out, right_halves);
+        if !half(1).range(self.blocks).is_empty() {
+            let (right, rest) = right_halves.split_at_mut(out.len());
+            self.sum(half(1), from, right, rest);
+            accumulate(Reduction::Sum, out, right);
         }
     }
-    Array::from_written::<T>(dims, buffer)
 }
 
 /// `to = to ⊕ part`, element by element.
@@ -130,8 +191,6 @@ pub fn tree_fold(
 
 #[cfg(test)]
 mod tests {
-    use axisgrad_collectives::collective::tree::cover;
-
     use super::*;
     use crate::array::kernels::{concat, sum};
 
@@ -169,13 +228,20 @@ mod tests {
 
     #[test]
     fn any_owners_blocks_join_to_the_same_bits() {
-        let (a, blocks) = (rough(75, 5), 10);
+        let (a, blocks) = (rough(75, 2100), 10);
+        let values = |parts: Vec<(Node, Array)>| -> Vec<_> {
+            parts.into_iter().map(|(node, part)| (node, part.to_vec::<f32>())).collect()
+        };
         let whole = tree_fold(Reduction::Sum, block_sums(&a, 0, 8), 0, blocks);
         assert_eq!(whole.len(), 1);
         for cut in 1..9u64 {
             let at = cut as usize * 8;
             let left = tree_fold(Reduction::Sum, block_sums(&a.slice(0, 0, at, 1), 0, 8), 0, blocks);
             let right = tree_fold(Reduction::Sum, block_sums(&a.slice(0, at, 75, 1), at, 8), cut, blocks);
+            for (first, end, folded) in [(0, at, &left), (at, 75, &right)] {
+                let at_once = tree_sums(&a.slice(0, first, end, 1), first, 8, blocks);
+                assert_eq!(values(at_once), values(folded.clone()));
+            }
             assert_eq!(left.iter().map(|(node, _)| *node).collect::<Vec<_>>(), cover(0..cut, blocks));
             assert_eq!(right.iter().map(|(node, _)| *node).collect::<Vec<_>>(), cover(cut..blocks, blocks));
             for (node, part) in left.iter().chain(&right) {
@@ -194,6 +260,13 @@ mod tests {
             return tree_of(left).iter().zip(tree_of(right)).map(|(x, y)| x + y).collect();
         };
         only.to_vec()
+    }
+
+    #[test]
+    fn without_lanes_or_elements_there_is_nothing_to_sum() {
+        let zeros = |dims: &[usize]| Array::zeros(crate::dtype::DType::F32, dims);
+        assert!(tree_sums(&zeros(&[0, 3]), 8, 4, 5).is_empty());
+        assert_eq!(tree_sums(&zeros(&[7, 0]), 8, 4, 4)[0].1.dims(), [0]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub use dot::{DotDims, dot};
 pub use dot_lanes::{LaneBlocks, dot_block_partials, dot_tree_partials};
 pub use gather::{gather_rows, scatter_add_rows};
 pub use join::concat;
-pub use lanes::{add_into, block_reduce, block_sums, combine_into, tree_fold};
+pub use lanes::{add_into, block_reduce, block_sums, combine_into, tree_fold, tree_sums};
 pub use linalg::{
     Triangle, cholesky, cofactors, determinant, eigenvalues, eigenvectors, exponential, inverse, lu,
     lu_permutation, orthonormal, pseudoinverse, sign_and_log, singular_vectors, solve, triangular_solve,
