@@ -160,8 +160,9 @@ fn judge_kill(end: &End, killed: SystemTime, victim: usize, process: u32) -> Res
     none_of(&wrong, || format!("after {took:.2} s, left {:?}, {}: {}", end.left, end.status, end.text))
 }
 
-/// Seconds after which a run with a fault is to be down, nearly always.
+/// Seconds after which a run with a fault is to be down: nearly always, and always.
 const SOON: f64 = 0.5;
+const LATE: f64 = 2.0;
 
 pub fn faults(budget: &mut Budget) -> Outcome {
     let mut tried = budget.each(budget.times(20, 200), |number, random| {
@@ -207,8 +208,12 @@ pub fn faults(budget: &mut Budget) -> Outcome {
     };
     let ranks = of(&mut tried.seen.iter().map(|(ranks, _)| *ranks));
     let whole = of(&mut tried.seen.iter().map(|(_, whole)| *whole));
-    if ranks[1] > SOON {
-        tried.wrong.push(format!("p99 is {:.2} s", ranks[1]));
+    // One case in a hundred, and one that the machine itself has held up.
+    let late = tried.seen.iter().filter(|(ranks, _)| *ranks > SOON).count();
+    if late > tried.seen.len() / 100 + 1 || ranks[2] > LATE {
+        tried
+            .wrong
+            .push(format!("{late} are down after more than {SOON} s, the last after {:.2} s", ranks[2]));
     }
     let words = |[median, p99, worst]: [f64; 3]| {
         format!("{median:.2} s in the median, {p99:.2} s at p99, {worst:.2} s at most")
