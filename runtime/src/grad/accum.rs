@@ -44,6 +44,8 @@ impl Accum {
 /// Bytes that a bucket may hold before it is launched: large enough to use the full bandwidth, small enough
 /// that the first of them travel while backward still runs.
 const BUCKET: usize = 4 << 20;
+/// Bytes from which on a sum travels by itself: bringing it side by side with others takes longer than a message.
+const ALONE: usize = 1 << 20;
 
 /// Outstanding sums of final leaves. A bucket is launched, without waiting for it, when it is full; the order is
 /// that of the tape and so the same on every worker.
@@ -60,6 +62,10 @@ impl Buckets {
     /// Takes the outstanding sums of a leaf that is final.
     pub fn add(&mut self, leaf: usize, accum: &mut Accum, site: Site) {
         for partial in accum.partials.drain(..) {
+            if partial.bytes() >= ALONE {
+                self.started.push((vec![leaf], PartialSum::start(vec![partial], site)));
+                continue;
+            }
             if self.sums.first().is_some_and(|first| !first.travels_with(&partial)) {
                 self.launch();
             }
