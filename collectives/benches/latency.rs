@@ -1,0 +1,49 @@
+//! What collectives among two threads of one process take: 1,000 calls in a row, so that a column in ms reads as µs for
+//! each, and the start of the workers, which is in it.
+//!
+//!     scripts/bench latency
+//!     cargo bench -p axisgrad-collectives --bench latency
+//!
+//! The bench `collectives` has more sizes, more workers, and ranks beside MPI's own.
+
+use axisgrad_collectives::{Call, Error, Group, Mesh, Reduction};
+use divan::Bencher;
+use divan::counter::{BytesCount, ItemsCount};
+
+const CALLS: usize = 1000;
+
+fn main() {
+    divan::main();
+}
+
+/// Times so many calls on both workers. They are one iteration: what measures is bound to its thread, and the other
+/// worker has to know how many come.
+fn among_two(bencher: Bencher, calls: usize, call: impl Fn(&Group) -> Result<(), Error> + Sync) {
+    let mesh = Mesh::builder().axis("batch", 2).threads(2).build().expect("a mesh");
+    bencher.bench_local(|| {
+        let run = mesh.run(|w| {
+            let group = w.group(&["batch"])?;
+            (0..calls).try_for_each(|_| call(&group))
+        });
+        run.expect("all calls");
+    });
+}
+
+#[divan::bench]
+fn start(bencher: Bencher) {
+    among_two(bencher, 0, |_| Ok(()));
+}
+
+#[divan::bench]
+fn barrier(bencher: Bencher) {
+    among_two(bencher.counter(ItemsCount::new(CALLS)), CALLS, |group| group.barrier(&Call::here("barrier")));
+}
+
+#[divan::bench(args = [64, 16 << 10, 1 << 20])]
+fn all_reduce(bencher: Bencher, bytes: usize) {
+    let bencher = bencher.counter(ItemsCount::new(CALLS)).counter(BytesCount::new(bytes * CALLS));
+    among_two(bencher, CALLS, |group| {
+        let mine = group.pool().alloc::<f32>(bytes / 4).freeze();
+        group.all_reduce::<f32>(&Call::here("psum"), Reduction::Sum, mine).map(drop)
+    });
+}
