@@ -2,11 +2,18 @@
 //!
 //!     scripts/bench scaling
 //!     cargo bench -p axisgrad --features mpi --bench scaling
+//!     cargo bench -p axisgrad --features mpi --bench scaling -- --out "$PWD/scaling.jsonl"
+//!
+//! The example `plot_scaling` draws what `--out` writes.
 //!
 //! The model: a step takes a worker a fixed time and a time for each of its examples; workers that have no core of
 //! their own share one; the gradient's sum takes a latency, and a time for each byte. All of it is measured in the same
 //! run: the first two on one worker, the others by all-reduces of two sizes.
 
+use std::fs::File;
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -15,9 +22,26 @@ use axisgrad::optim::sgd;
 use axisgrad::prelude::*;
 use axisgrad::random::normal;
 use axisgrad_collectives::{Call, MeshBuilder, Reduction};
+use clap::Parser;
+use serde::Serialize;
 
-/// Rounds, in which everything is measured in turn.
-const ROUNDS: usize = 11;
+/// Training steps on more and more workers.
+#[derive(Parser)]
+struct Args {
+    /// Rounds, in which everything is measured in turn
+    #[arg(long, default_value = "11")]
+    rounds: NonZeroUsize,
+    /// Also write the rows of the tables to this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// As one of the ranks of a machine with so many cores: one that is pinned sees its own alone
+    #[arg(long, hide = true, value_name = "CORES")]
+    ranks: Option<usize>,
+    /// What `cargo bench` says
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
 /// Sizes of the all-reduces that show latency and bandwidth.
 const BYTES: [usize; 2] = [256, 2 << 20];
 
@@ -125,29 +149,163 @@ struct Compute {
     example: f64,
 }
 
-/// Measures a job on one worker and on these places, in turn; prints the table where `speaks`.
-fn measure(job: &Job, one: Option<&Mesh>, places: &[Place], speaks: bool) -> Result<()> {
-    let mut alone = [const { Vec::new() }; 2];
-    let mut times: Vec<Times> = places.iter().map(|_| Times::default()).collect();
-    for _ in 0..ROUNDS {
-        if let Some(one) = one {
-            alone[0].push(step_on(1, one, job, job.batch)?);
-            alone[1].push(step_on(1, one, job, job.batch / 2)?);
-        }
-        for (place, times) in places.iter().zip(&mut times) {
-            times.strong.push(step(&place.mesh, job, job.batch)?);
-            times.weak.push(step(&place.mesh, job, job.batch * place.workers)?);
-            for (bytes, times) in BYTES.into_iter().zip(&mut times.sums) {
-                times.push(all_reduce(&place.mesh, bytes)?);
+impl Compute {
+    fn step(&self, examples: f64) -> f64 {
+        self.fixed + self.example * examples
+    }
+}
+
+/// A row of a table; all times in seconds.
+#[derive(Serialize)]
+struct Row {
+    job: &'static str,
+    /// What workers are.
+    kind: &'static str,
+    workers: usize,
+    /// Workers for each core.
+    crowd: f64,
+    /// A step on one worker.
+    alone: f64,
+    latency: f64,
+    /// What a byte adds to the latency.
+    byte: f64,
+    /// The same batch, and what it gains: the speed-up.
+    strong: Found,
+    /// As many times the batch, and what is kept of one worker's speed: the efficiency.
+    weak: Found,
+}
+
+/// A step, measured and predicted.
+#[derive(Serialize)]
+struct Found {
+    seconds: f64,
+    model: f64,
+    ratio: f64,
+    model_ratio: f64,
+}
+
+impl Found {
+    /// Beside the time of an ideal step, for a ratio of 1.
+    fn new(ideal: f64, seconds: f64, model: f64) -> Self {
+        Self { seconds, model, ratio: ideal / seconds, model_ratio: ideal / model }
+    }
+}
+
+impl Args {
+    /// Measures a job on one worker and on these places, in turn; says what was found where `one` is.
+    fn measure(&self, job: &Job, one: Option<&Mesh>, places: &[Place]) -> Result<()> {
+        let mut alone = [const { Vec::new() }; 2];
+        let mut times: Vec<Times> = places.iter().map(|_| Times::default()).collect();
+        for _ in 0..self.rounds.get() {
+            if let Some(one) = one {
+                alone[0].push(step_on(1, one, job, job.batch)?);
+                alone[1].push(step_on(1, one, job, job.batch / 2)?);
+            }
+            for (place, times) in places.iter().zip(&mut times) {
+                times.strong.push(step(&place.mesh, job, job.batch)?);
+                times.weak.push(step(&place.mesh, job, job.batch * place.workers)?);
+                for (bytes, times) in BYTES.into_iter().zip(&mut times.sums) {
+                    times.push(all_reduce(&place.mesh, bytes)?);
+                }
             }
         }
-    }
-    if speaks {
+        if one.is_none() {
+            return Ok(());
+        }
         let [whole, half] = [&alone[0], &alone[1]].map(|times| median(times));
         let example = (whole - half) / (job.batch / 2) as f64;
-        show(job, Compute { fixed: whole - example * job.batch as f64, example }, places, &times);
+        let one = Compute { fixed: whole - example * job.batch as f64, example };
+        let rows: Vec<Row> =
+            places.iter().zip(&times).map(|(place, times)| self.row(job, &one, place, times)).collect();
+        show(job, &one, &rows);
+        self.write(&rows)
     }
-    Ok(())
+
+    fn row(&self, job: &Job, one: &Compute, place: &Place, times: &Times) -> Row {
+        let workers = place.workers as f64;
+        let crowd = (workers / self.cores() as f64).max(1.0);
+        let alone = one.step(job.batch as f64);
+        let [latency, large] = [&times.sums[0], &times.sums[1]].map(|times| median(times));
+        let byte = (large - latency) / (BYTES[1] - BYTES[0]) as f64;
+        // The loss is summed too, on its own.
+        let sum = 2.0 * latency + byte * job.bytes() as f64;
+        let model = |examples: f64| crowd * one.step(examples) + sum;
+        Row {
+            job: job.name,
+            kind: if self.ranks.is_some() { "ranks" } else { "threads" },
+            workers: place.workers,
+            crowd,
+            alone,
+            latency,
+            byte,
+            strong: Found::new(alone, median(&times.strong), model(job.batch as f64 / workers)),
+            weak: Found::new(alone * crowd, median(&times.weak), model(job.batch as f64)),
+        }
+    }
+
+    /// Adds rows to the file, which the ranks of one run and its threads share.
+    fn write(&self, rows: &[Row]) -> Result<()> {
+        let Some(path) = &self.out else { return Ok(()) };
+        let mut file = File::options().append(true).open(path)?;
+        for row in rows {
+            serde_json::to_writer(&mut file, row).map_err(std::io::Error::from)?;
+            writeln!(file)?;
+        }
+        Ok(())
+    }
+
+    /// Two workers that know nothing of each other beside one: the most that weak scaling can give here.
+    fn ceiling(&self, job: &Job, apart: &Mesh) -> Result<()> {
+        let (mut alone, mut both) = (Vec::new(), Vec::new());
+        for _ in 0..self.rounds.get() {
+            alone.push(step_on(1, apart, job, job.batch)?);
+            both.push(step(apart, job, job.batch)?);
+        }
+        let (alone, both) = (median(&alone), median(&both));
+        println!(
+            "\n{}: {:.3} ms alone, {:.3} ms each of two that know nothing of each other: at most {:.0} %",
+            job.name,
+            alone * 1e3,
+            both * 1e3,
+            100.0 * alone / both
+        );
+        Ok(())
+    }
+
+    /// Cores for all workers.
+    fn cores(&self) -> usize {
+        self.ranks.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// Under `mpirun`: one worker on each rank.
+    fn on_ranks(&self) -> Result<()> {
+        let mesh = Mesh::builder().axes(["batch"]).threads(1).build()?;
+        let root = mesh.run(|w| -> Result<bool> { Ok(w.is_root()) })?;
+        let place = Place { workers: mesh.shape().workers(), mesh };
+        // One worker that is no rank, while the others wait.
+        let alone = || apart().simulated_ranks(1).build();
+        let one = root.then(alone).transpose()?;
+        JOBS.iter().try_for_each(|job| self.measure(job, one.as_ref(), std::slice::from_ref(&place)))
+    }
+
+    fn on_threads(&self) -> Result<()> {
+        let one = apart().build()?;
+        let places = [2, 3, 4, 8].into_iter().map(threads).collect::<Result<Vec<_>>>()?;
+        JOBS.iter().try_for_each(|job| self.ceiling(job, &one))?;
+        JOBS.iter().try_for_each(|job| self.measure(job, Some(&one), &places))
+    }
+
+    /// This program on so many ranks, which add their rows to the same file.
+    fn start_ranks(&self, ranks: &str) -> Result<bool> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/mpirun");
+        let mut run = Command::new(script);
+        run.args(["-n", ranks, "--bin"]).arg(std::env::current_exe()?);
+        run.args(["--", "--ranks", &self.cores().to_string(), "--rounds", &self.rounds.to_string()]);
+        if let Some(out) = &self.out {
+            run.arg("--out").arg(std::path::absolute(out)?);
+        }
+        Ok(run.status()?.success())
+    }
 }
 
 /// Two workers that know nothing of each other, and have a core each: alone along the batch. One of them is one worker;
@@ -156,38 +314,11 @@ fn apart() -> MeshBuilder {
     Mesh::builder().axis("batch", 1).axis("apart", 2).threads(2)
 }
 
-/// The most that weak scaling can give here: both of them, beside one.
-fn ceiling(job: &Job, apart: &Mesh) -> Result<()> {
-    let (mut alone, mut both) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        alone.push(step_on(1, apart, job, job.batch)?);
-        both.push(step(apart, job, job.batch)?);
-    }
-    let (alone, both) = (median(&alone), median(&both));
-    println!(
-        "\n{}: {:.3} ms alone, {:.3} ms each of two that know nothing of each other: at most {:.0} %",
-        job.name,
-        alone * 1e3,
-        both * 1e3,
-        100.0 * alone / both
-    );
-    Ok(())
-}
-
-/// Cores for all workers: a rank that is pinned sees its own alone, and is told by who started it.
-fn cores() -> f64 {
-    let told =
-        std::env::args().skip_while(|arg| arg != "--ranks").nth(1).and_then(|cores| cores.parse().ok());
-    told.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)) as f64
-}
-
-fn show(job: &Job, one: Compute, places: &[Place], times: &[Times]) {
-    let cores = cores();
-    let alone = one.fixed + one.example * job.batch as f64;
+fn show(job: &Job, one: &Compute, rows: &[Row]) {
     println!(
         "\n{}: {:.3} ms on one worker, of it {:.3} whatever the batch; {} KB of gradients\n",
         job.name,
-        alone * 1e3,
+        one.step(job.batch as f64) * 1e3,
         one.fixed * 1e3,
         job.bytes() / 1000
     );
@@ -195,26 +326,19 @@ fn show(job: &Job, one: Compute, places: &[Place], times: &[Times]) {
         "| workers | latency, µs | GB/s | same batch: ms, model, speed-up | batch times workers: ms, model, efficiency |"
     );
     println!("|---|---|---|---|---|");
-    for (place, times) in places.iter().zip(times) {
-        let workers = place.workers as f64;
-        let crowd = (workers / cores).max(1.0);
-        let [latency, large] = [&times.sums[0], &times.sums[1]].map(|times| median(times));
-        let byte = (large - latency) / (BYTES[1] - BYTES[0]) as f64;
-        // The loss is summed too, on its own.
-        let sum = 2.0 * latency + byte * job.bytes() as f64;
-        let model = |examples: f64| crowd * (one.fixed + one.example * examples) + sum;
-        let (strong, weak) = (median(&times.strong), median(&times.weak));
+    for row in rows {
+        let (strong, weak) = (&row.strong, &row.weak);
         println!(
             "| {} | {:.1} | {:.1} | {:.3}, {:.3}, {:.2} | {:.3}, {:.3}, {:.0} % |",
-            place.workers,
-            latency * 1e6,
-            1e-9 / byte,
-            strong * 1e3,
-            model(job.batch as f64 / workers) * 1e3,
-            alone / strong,
-            weak * 1e3,
-            model(job.batch as f64) * 1e3,
-            100.0 * alone * crowd / weak
+            row.workers,
+            row.latency * 1e6,
+            1e-9 / row.byte,
+            strong.seconds * 1e3,
+            strong.model * 1e3,
+            strong.ratio,
+            weak.seconds * 1e3,
+            weak.model * 1e3,
+            100.0 * weak.ratio
         );
     }
 }
@@ -224,47 +348,24 @@ fn threads(workers: usize) -> Result<Place> {
     Ok(Place { workers, mesh })
 }
 
-/// Under `mpirun`: one worker on each rank.
-fn on_ranks() -> Result<()> {
-    let mesh = Mesh::builder().axes(["batch"]).threads(1).build()?;
-    let root = mesh.run(|w| -> Result<bool> { Ok(w.is_root()) })?;
-    let place = Place { workers: mesh.shape().workers(), mesh };
-    // One worker that is no rank, while the others wait.
-    let alone = || apart().simulated_ranks(1).build();
-    let one = root.then(alone).transpose()?;
-    JOBS.iter().try_for_each(|job| measure(job, one.as_ref(), std::slice::from_ref(&place), root))
-}
-
-fn on_threads() -> Result<()> {
-    let one = apart().build()?;
-    let places = [2, 3, 4, 8].into_iter().map(threads).collect::<Result<Vec<_>>>()?;
-    JOBS.iter().try_for_each(|job| ceiling(job, &one))?;
-    JOBS.iter().try_for_each(|job| measure(job, Some(&one), &places, true))
-}
-
 fn main() -> Result<ExitCode> {
-    if std::env::args().any(|arg| arg == "--ranks") {
-        on_ranks()?;
+    let args = Args::parse();
+    if args.ranks.is_some() {
+        args.on_ranks()?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let Some(out) = &args.out {
+        File::create(out)?;
+    }
     println!("threads of one process");
-    on_threads()?;
+    args.on_threads()?;
     if !cfg!(feature = "mpi") {
         println!("\nbuilt without MPI: no ranks are measured");
         return Ok(ExitCode::SUCCESS);
     }
-    let program = std::env::current_exe()?;
     for ranks in ["2", "3", "4", "8"] {
         println!("\n{ranks} ranks of one machine");
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/mpirun");
-        let mut run = Command::new(script);
-        if !run
-            .args(["-n", ranks, "--bin"])
-            .arg(&program)
-            .args(["--", "--ranks", &cores().to_string()])
-            .status()?
-            .success()
-        {
+        if !args.start_ranks(ranks)? {
             return Ok(ExitCode::FAILURE);
         }
     }
