@@ -84,23 +84,42 @@ impl Plain for Key {
 
 /// The Threefry-2x32 block function, 20 rounds: a keyed bijection of pairs of words.
 #[inline(always)]
-pub const fn block(Key([k0, k1]): Key, counter: [u32; 2]) -> [u32; 2] {
+pub const fn block(key: Key, counter: [u32; 2]) -> [u32; 2] {
+    blocks(key, [counter])[0]
+}
+
+/// [`block`] of several counters, round by round: the rounds of one wait for each other.
+#[inline(always)]
+const fn blocks<const N: usize>(Key([k0, k1]): Key, counters: [[u32; 2]; N]) -> [[u32; 2]; N] {
     const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
     let keys = [k0, k1, k0 ^ k1 ^ 0x1BD1_1BDA];
-    let [mut x0, mut x1] = [counter[0].wrapping_add(k0), counter[1].wrapping_add(k1)];
+    let mut x = added(counters, [k0, k1]);
     let mut group = 0;
     while group < 5 {
         let mut round = 0;
         while round < 4 {
-            x0 = x0.wrapping_add(x1);
-            x1 = x1.rotate_left(ROTATIONS[group % 2][round]) ^ x0;
+            let mut i = 0;
+            while i < N {
+                x[i][0] = x[i][0].wrapping_add(x[i][1]);
+                x[i][1] = x[i][1].rotate_left(ROTATIONS[group % 2][round]) ^ x[i][0];
+                i += 1;
+            }
             round += 1;
         }
         group += 1;
-        x0 = x0.wrapping_add(keys[group % 3]);
-        x1 = x1.wrapping_add(keys[(group + 1) % 3]).wrapping_add(group as u32);
+        x = added(x, [keys[group % 3], keys[(group + 1) % 3].wrapping_add(group as u32)]);
     }
-    [x0, x1]
+    x
+}
+
+#[inline(always)]
+const fn added<const N: usize>(mut x: [[u32; 2]; N], [k0, k1]: [u32; 2]) -> [[u32; 2]; N] {
+    let mut i = 0;
+    while i < N {
+        x[i] = [x[i][0].wrapping_add(k0), x[i][1].wrapping_add(k1)];
+        i += 1;
+    }
+    x
 }
 
 #[cfg(test)]

@@ -139,14 +139,26 @@ pub fn expm1(x: f32) -> f32 {
 pub fn log(x: f32) -> f32 {
     let tiny = x < f32::MIN_POSITIVE;
     let (normal, shift) = if tiny { (x * 8_388_608.0, 23.0) } else { (x, 0.0) };
-    // Twos are taken off until it lies from √½ to √2.
-    let bits = normal.to_bits().wrapping_sub(SQRT_HALF);
-    let twos = ((bits as i32) >> 23) as f32 - shift;
-    let f = f32::from_bits((bits & 0x007f_ffff).wrapping_add(SQRT_HALF)) - 1.0;
-    let y = log_of(twos, f, 0.0);
+    let y = log_shifted(normal, shift);
     let y = if x < f32::INFINITY { y } else { x };
     let y = if x < 0.0 { f32::NAN } else { y };
     if x == 0.0 { f32::NEG_INFINITY } else { y }
+}
+
+/// [`log`] of a positive number that is neither subnormal nor infinite.
+#[inline(always)]
+pub fn log_normal(x: f32) -> f32 {
+    log_shifted(x, 0.0)
+}
+
+/// log(2^-`shift` `x`).
+#[inline(always)]
+fn log_shifted(x: f32, shift: f32) -> f32 {
+    // Twos are taken off until it lies from √½ to √2.
+    let bits = x.to_bits().wrapping_sub(SQRT_HALF);
+    let twos = ((bits as i32) >> 23) as f32 - shift;
+    let f = f32::from_bits((bits & 0x007f_ffff).wrapping_add(SQRT_HALF)) - 1.0;
+    log_of(twos, f, 0.0)
 }
 
 /// log(2^`twos` (1 + `f`)) + `rest`, the smallest terms first.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Key, block};
+use super::{Key, block, blocks};
 use crate::array::kernels::vectors::{Loop, widest};
 
 /// Which counters the elements of an array draw from.
@@ -98,9 +98,19 @@ impl Loop for Words<'_> {
 
     #[inline(always)]
     fn run(self) {
-        for (word, i) in self.words.iter_mut().zip(self.first..) {
-            *word = mixed_word(self.key, i);
+        let Self { key, first, words } = self;
+        let ([high, low], half) = (counter(first), words.len() / 2);
+        if u32::try_from(words.len()).ok().and_then(|len| low.checked_add(len)).is_none() {
+            return words.iter_mut().zip(first..).for_each(|(word, i)| *word = mixed_word(key, i));
         }
+        let (left, rest) = words.split_at_mut(half);
+        let (right, last) = rest.split_at_mut(half);
+        for (i, (left, right)) in left.iter_mut().zip(right).enumerate() {
+            let low = low + i as u32;
+            let [[a, b], [c, d]] = blocks(key, [[high, low], [high, low + half as u32]]);
+            (*left, *right) = (a ^ b, c ^ d);
+        }
+        last.iter_mut().for_each(|word| *word = mixed_word(key, first + 2 * half));
     }
 }
 

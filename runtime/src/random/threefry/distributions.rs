@@ -4,7 +4,7 @@ use std::f64::consts::SQRT_2;
 use std::ops::Range;
 
 use super::{Bits, Key, Layout};
-use crate::array::erf_inv::{erf_inv, erf_inv_single};
+use crate::array::erf_inv::{erf_inv, erf_inv_centre, erf_inv_single};
 use crate::array::kernels::vectors::{Loop, widest};
 
 /// Words that are drawn at a time, to be read while they are in the first-level cache.
@@ -29,7 +29,7 @@ pub trait Float: Copy + PartialOrd {
 }
 
 macro_rules! floats {
-    ($($float:ident from $word:ident by $erf_inv:ident),*) => {$(
+    ($($float:ident from $word:ident),*) => {$(
         impl OfWord<$word> for $float {
             #[inline(always)]
             fn of_word(word: $word) -> Self {
@@ -44,27 +44,17 @@ macro_rules! floats {
                 bits.into_iter().map(|bits| Self::of_word(bits)).collect()
             }
 
+            #[inline(always)]
             fn scaled(self, scale: Self, offset: Self) -> Self {
                 self * scale + offset
             }
 
+            #[inline(always)]
             fn span(low: Self, high: Self) -> Self {
                 high - low
             }
 
             fn normals(key: Key, layout: Layout, total: usize, first: usize, out: &mut [Self]) {
-                struct Normals<'a>(&'a [$word], &'a mut [$float]);
-                impl Loop for Normals<'_> {
-                    type Result = ();
-                    #[inline(always)]
-                    fn run(self) {
-                        let low = $float::TINY_AND_ABOVE_MINUS_ONE.1;
-                        for (&word, x) in self.0.iter().zip(self.1) {
-                            let u = $float::of_word(word) * (1.0 - low) + low;
-                            *x = SQRT_2 as $float * $erf_inv(if u < low { low } else { u });
-                        }
-                    }
-                }
                 let mut words = [0; CHUNK];
                 for (i, out) in out.chunks_mut(CHUNK).enumerate() {
                     let words = &mut words[..out.len()];
@@ -73,6 +63,7 @@ macro_rules! floats {
                 }
             }
 
+            #[inline(always)]
             fn from_f64(x: f64) -> Self {
                 x as $float
             }
@@ -91,7 +82,57 @@ trait OfWord<W> {
     fn of_word(word: W) -> Self;
 }
 
-floats!(f32 from u32 by erf_inv_single, f64 from u64 by erf_inv);
+floats!(f32 from u32, f64 from u64);
+
+/// Uniform between -1 and 1, neither of them included.
+#[inline(always)]
+fn around_zero<W, F: OfWord<W> + Float>(word: W) -> F {
+    let low = F::TINY_AND_ABOVE_MINUS_ONE.1;
+    let u = F::of_word(word).scaled(F::span(low, F::from_f64(1.0)), low);
+    if u < low { low } else { u }
+}
+
+#[inline(always)]
+fn normals(words: &[u32], normals: &mut [f32]) {
+    for (&word, x) in words.iter().zip(normals) {
+        *x = SQRT_2 as f32 * erf_inv_single(around_zero(word));
+    }
+}
+
+/// A normal for each word.
+struct Normals<'a, W, F>(&'a [W], &'a mut [F]);
+
+impl Loop for Normals<'_, u32, f32> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        const SOME: usize = 16;
+        let (words, last_words) = self.0.as_chunks::<SOME>();
+        let (some, last) = self.1.as_chunks_mut::<SOME>();
+        for (words, some) in words.iter().zip(some) {
+            let mut all_near = true;
+            for (&word, x) in words.iter().zip(&mut *some) {
+                let (y, is_near) = erf_inv_centre(around_zero(word));
+                *x = SQRT_2 as f32 * y;
+                all_near &= is_near;
+            }
+            if !all_near {
+                normals(words, some);
+            }
+        }
+        normals(last_words, last);
+    }
+}
+
+impl Loop for Normals<'_, u64, f64> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.0.iter().zip(self.1).for_each(|(&word, x)| *x = SQRT_2 * erf_inv(around_zero(word)));
+    }
+}
 
 /// Uniform from `low` (included) to `high`, at the global indices `range` of an array of `total` elements.
 pub fn uniform<F: Float>(

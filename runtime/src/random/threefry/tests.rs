@@ -63,6 +63,16 @@ fn block_matches_the_published_vectors() {
 }
 
 #[test]
+fn words_drawn_together_are_those_drawn_alone() {
+    let key = Key::new(5);
+    for (first, len) in [(0, 1), (7, 45), ((1 << 32) - 20, 41), ((1 << 32) + 3, 64)] {
+        let alone = (first..first + len).map(|i| block(key, [(i >> 32) as u32, i as u32]));
+        let words = u32::draw(key, Layout::Partitionable, 0, first..first + len);
+        assert!(words.into_iter().eq(alone.map(|[a, b]| a ^ b)), "{len} words from {first} on");
+    }
+}
+
+#[test]
 fn keys() {
     for (key, layout, stream) in streams() {
         assert_eq!(vec![key], pairs(&stream["key"]));
