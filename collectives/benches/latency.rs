@@ -6,11 +6,17 @@
 //!
 //! The bench `collectives` has more sizes, more workers, and ranks beside MPI's own.
 
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{scope, yield_now};
+
 use axisgrad_collectives::{Call, Error, Group, Mesh, Reduction};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 
 const CALLS: usize = 1000;
+/// Enough for the start of a thread not to count.
+const TRIPS: usize = 10_000;
 
 fn main() {
     divan::main();
@@ -46,4 +52,31 @@ fn all_reduce(bencher: Bencher, bytes: usize) {
         let mine = group.pool().alloc::<f32>(bytes / 4).freeze();
         group.all_reduce::<f32>(&Call::here("psum"), Reduction::Sum, mine).map(drop)
     });
+}
+
+/// What the machine itself takes: a line of the cache goes to the other core and comes back.
+#[divan::bench]
+fn line_there_and_back(bencher: Bencher) {
+    bencher.counter(ItemsCount::new(TRIPS)).bench_local(|| {
+        let at = AtomicUsize::new(0);
+        let each_turn = |first: usize| {
+            for turn in (first..2 * TRIPS).step_by(2) {
+                await_turn(&at, turn);
+                at.store(turn + 1, Ordering::Release);
+            }
+        };
+        scope(|s| {
+            s.spawn(|| each_turn(1));
+            each_turn(0);
+        });
+    });
+}
+
+/// Spins; where there is one core only, the other thread gets it.
+fn await_turn(at: &AtomicUsize, turn: usize) {
+    let mut looks = 0;
+    while at.load(Ordering::Acquire) != turn {
+        looks += 1;
+        if looks % 1000 == 0 { yield_now() } else { spin_loop() }
+    }
 }

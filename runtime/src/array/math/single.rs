@@ -1,4 +1,4 @@
-//! `f32`: within 1.5 units in the last place of the true value, everywhere; `erfc` and `normal_cdf` within 3.5.
+//! `f32`: within 1.5 units in the last place of the true value, everywhere; `erfc` and `normal_cdf` within 4.5.
 
 use std::f32::consts::LOG2_E;
 
