@@ -1,8 +1,8 @@
 //! Draws what the bench `scaling` has written: speed-up with the same batch and efficiency with as many times the batch,
 //! against workers. A row of panels for each model of training; points are measured, lines are predicted.
 //!
-//!     cargo bench -p axisgrad --features mpi --bench scaling -- --out "$PWD/scaling.jsonl"
-//!     cargo run --release --example plot_scaling -- scaling.jsonl docs/scaling.svg
+//!     cargo bench -p axisgrad --features mpi --bench scaling -- --out "$PWD/target/scaling.jsonl"
+//!     cargo run --release --example plot_scaling -- target/scaling.jsonl docs/scaling.svg
 
 use plotters::coord::Shift;
 use plotters::prelude::*;

@@ -2,7 +2,7 @@
 //!
 //!     scripts/bench scaling
 //!     cargo bench -p axisgrad --features mpi --bench scaling
-//!     cargo bench -p axisgrad --features mpi --bench scaling -- --out "$PWD/scaling.jsonl"
+//!     cargo bench -p axisgrad --features mpi --bench scaling -- --out "$PWD/target/scaling.jsonl"
 //!
 //! The example `plot_scaling` draws what `--out` writes.
 //!

@@ -103,3 +103,39 @@ impl Buckets {
         cts.into_iter().map(|ct| ct.sum).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ALONE;
+    use crate::grad::grad;
+    use crate::prelude::*;
+
+    type Model = [Tensor; 3];
+
+    fn loss(model: &Model, x: &Tensor) -> Tensor {
+        let [a, b, c] = model.each_ref().map(|leaf| (leaf * x).sin().sum(()));
+        a + b + c
+    }
+
+    /// The leaves of a total gradient: small, so large that it travels by itself, and small.
+    fn gradient(threads: usize, ranks: usize) -> Vec<Vec<f32>> {
+        let mesh = Mesh::builder().axes(["batch"]).threads(threads);
+        let mesh = if ranks > 1 { mesh.simulated_ranks(ranks) } else { mesh };
+        let run = |w: &Worker| -> crate::Result<_> {
+            let leaf = |len: usize, seed| crate::random::normal(w.key(seed), DType::F32, &[len]);
+            let model = [leaf(3, 1), leaf(ALONE / size_of::<f32>() + 7, 2), leaf(5, 3)];
+            let x = w.unstack(&leaf(8, 4), "batch");
+            let total = grad(loss).reduce_axes(["batch"]).at((&model, &x));
+            Ok(total.each_ref().map(|leaf| leaf.to_vec::<f32>()).to_vec())
+        };
+        mesh.build().expect("a mesh").run(run).expect("a gradient")
+    }
+
+    #[test]
+    fn a_sum_that_travels_by_itself_is_its_leafs() {
+        let alone = gradient(1, 1);
+        for (threads, ranks) in [(2, 1), (3, 1), (1, 2), (2, 2)] {
+            assert!(gradient(threads, ranks) == alone, "{ranks} ranks of {threads}");
+        }
+    }
+}

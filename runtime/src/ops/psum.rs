@@ -5,7 +5,7 @@ use std::panic::Location;
 use axisgrad_collectives::Node;
 
 use super::names::{Names, axes_of};
-use crate::array::kernels;
+use crate::array::kernels::{self, LaneBlocks};
 use crate::array::{Array, Dims};
 use crate::bind::{bind_at, vary};
 use crate::dtype::DType;
@@ -86,7 +86,7 @@ impl SumOp for Psum {
         let lanes = lanes_first(&inputs[0], axes.position(axis.name()).expect("an axis of the operand"));
         let (first, block) = (axis.lanes().start, axis.block());
         if joined {
-            kernels::tree_sums(&lanes, first, block, axis.leaves())
+            kernels::tree_sums(&lanes, LaneBlocks { first, block, blocks: axis.leaves() })
         } else {
             at_blocks(axis, kernels::block_sums(&lanes, first, block))
         }

@@ -1,13 +1,12 @@
 //! Contractions over lanes: matrix products block by block, joined along the one tree over an axis' blocks.
 
 use axisgrad_collectives::collective::tree::cover;
-use axisgrad_collectives::element::Reduction;
 use axisgrad_collectives::{BufferMut, Node, Pool};
 use std::ops::Range;
 
 use super::dot::{DotDims, Operand, each_product, products};
 use super::gemm::{Matrix, matmul};
-use super::lanes::{block_ranges, block_sums, tree_fold};
+use super::lanes::{LaneBlocks, block_ranges, node_sums};
 use super::nest::Nest;
 use super::reduce::sum;
 use super::tree_product::{self, Place, Step};
@@ -18,25 +17,6 @@ use crate::dtype::{DType, Scalar, dispatch};
 /// halves of the tree, stay in the second-level cache.
 const TILE: usize = 1 << 16;
 const TILE_COLUMNS: usize = 512;
-
-/// Which positions of an axis the lanes of an operand are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LaneBlocks {
-    /// The position of lane 0.
-    pub first: usize,
-    /// Positions in a block; blocks are cut at multiples of it.
-    pub block: usize,
-    /// How many blocks the whole axis has.
-    pub blocks: u64,
-}
-
-impl LaneBlocks {
-    /// The blocks that lie in `lanes` lanes.
-    fn range(&self, lanes: usize) -> Range<u64> {
-        let first = self.first / self.block;
-        first as u64..(first + block_ranges(lanes, self.first, self.block).count()) as u64
-    }
-}
 
 /// The contraction [`dot`](super::dot()), with the pair `dims.contract[lane]` (the lanes) contracted block by block:
 /// one result for each block.
@@ -142,15 +122,7 @@ fn inner<T: Scalar>(lhs: &Operand, rhs: &Operand, blocks: LaneBlocks, nodes: &[N
     let within: Dims = (batch + 1..products.ndim()).collect();
     let lanes = sum(&products, &within);
     let order: Dims = std::iter::once(batch).chain(0..batch).collect();
-    let sums = block_sums(&lanes.permute(&order), blocks.first, blocks.block);
-    let first = (blocks.first / blocks.block) as u64;
-    let of_node = |node: &Node| {
-        let range = node.range(blocks.blocks);
-        let leaves = sums[(range.start - first) as usize..(range.end - first) as usize].to_vec();
-        let mut joined = tree_fold(Reduction::Sum, leaves, range.start, blocks.blocks);
-        joined.pop().expect("the node").1
-    };
-    nodes.iter().map(of_node).collect()
+    node_sums(&lanes.permute(&order), blocks, nodes)
 }
 
 /// What a matrix product is to be written to: for each node its steps, and memory.
@@ -272,8 +244,10 @@ fn add<T: Scalar>(to: &mut [T], row_stride: usize, part: &[T], columns: usize) {
 
 #[cfg(test)]
 mod tests {
+    use axisgrad_collectives::collective::tree::join;
+
     use super::*;
-    use crate::array::kernels::dot;
+    use crate::array::kernels::{add_into, dot};
     use crate::dtype::{Complex, Wide};
 
     const LANES: usize = 77;
@@ -316,6 +290,10 @@ mod tests {
         dims.contract.iter().position(|&(l, r)| [l, r] == lanes).unwrap()
     }
 
+    fn joined(leaves: impl IntoIterator<Item = (Node, Array)>) -> Vec<(Node, Array)> {
+        join(leaves, BLOCKS, |left, right| add_into(left, &right))
+    }
+
     /// The definition: one contraction for each block, and the tree of additions.
     fn expected(lhs: &Array, rhs: &Array, dims: &DotDims, at: [usize; 2], node: Node) -> Array {
         let range = node.range(BLOCKS);
@@ -325,7 +303,7 @@ mod tests {
             dims.contract.swap(0, lane);
             dot(&lhs.slice(at[0], from, to, 1), &rhs.slice(at[1], from, to, 1), &dims)
         });
-        tree_fold(Reduction::Sum, leaves.collect(), range.start, BLOCKS).pop().unwrap().1
+        joined(range.map(Node::leaf).zip(leaves)).pop().unwrap().1
     }
 
     #[test]
@@ -342,8 +320,7 @@ mod tests {
                         let nodes: Vec<Node> = parts.iter().map(|(node, _)| *node).collect();
                         assert_eq!(nodes, cover(cut[0]..cut[1], BLOCKS));
                         let leaves = dot_block_partials(&l, &r, &dims, lane(&dims, at), blocks);
-                        let leaves = leaves.into_iter().map(|(_, part)| part).collect();
-                        let folded = tree_fold(Reduction::Sum, leaves, cut[0], BLOCKS);
+                        let folded = joined(leaves);
                         for ((node, part), (_, folded)) in parts.iter().zip(&folded) {
                             let bytes = |a: &Array| a.contiguous_buffer().bytes().to_vec();
                             assert_eq!(bytes(part), bytes(folded), "{dtype} case {case} {node:?}");

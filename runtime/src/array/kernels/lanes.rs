@@ -16,6 +16,25 @@ use crate::dtype::{Scalar, dispatch};
 /// Elements that are accumulated at a time, so that they stay in the first-level cache.
 const TILE: usize = 2048;
 
+/// Which positions of an axis the lanes of an operand are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LaneBlocks {
+    /// The position of lane 0.
+    pub first: usize,
+    /// Positions in a block; blocks are cut at multiples of it.
+    pub block: usize,
+    /// How many blocks the whole axis has.
+    pub blocks: u64,
+}
+
+impl LaneBlocks {
+    /// The blocks that lie in `lanes` lanes.
+    pub(super) fn range(&self, lanes: usize) -> Range<u64> {
+        let first = self.first / self.block;
+        first as u64..(first + block_ranges(lanes, self.first, self.block).count()) as u64
+    }
+}
+
 /// The sum of each block of lanes: `T[lanes,..] -> T[..]` for every block.
 ///
 /// Lane 0 is position `first` of the axis, and blocks are cut at multiples of `block` positions.
@@ -75,32 +94,36 @@ fn reduce_lanes<T: Scalar>(
     (range.start + 1..range.end).for_each(|i| accumulate(reduction, out, lane(i)));
 }
 
-/// The sums of [`block_sums`] joined along the tree over all `blocks` of the axis, as far as they go: one for each of
-/// the fewest subtrees that cover the lanes, in the memory of the results.
+/// The sums of [`block_sums`] joined along the tree over all blocks of the axis, as far as they go: one for each of the
+/// fewest subtrees that cover the lanes, in the memory of the results.
 ///
 /// # Panics
 /// If the elements are `bool`.
-pub fn tree_sums(a: &Array, first: usize, block: usize, blocks: u64) -> Vec<(Node, Array)> {
-    let ranges: Vec<_> = block_ranges(a.dims()[0], first, block).collect();
-    let start = (first / block) as u64;
-    let nodes = cover(start..start + ranges.len() as u64, blocks).into_iter();
+pub fn tree_sums(a: &Array, blocks: LaneBlocks) -> Vec<(Node, Array)> {
+    let nodes = cover(blocks.range(a.dims()[0]), blocks.blocks);
+    let sums = node_sums(a, blocks, &nodes);
+    nodes.into_iter().zip(sums).collect()
+}
+
+/// The same for nodes whose blocks are among the lanes'.
+pub(super) fn node_sums(a: &Array, blocks: LaneBlocks, nodes: &[Node]) -> Vec<Array> {
     if a.is_empty() {
-        return nodes.map(|node| (node, Array::zeros_in(a.pool(), a.dtype(), &a.dims()[1..]))).collect();
+        return nodes.iter().map(|_| Array::zeros_in(a.pool(), a.dtype(), &a.dims()[1..])).collect();
     }
     let lanes = if a.index(0, 0).is_contiguous() { a } else { &copy(a) };
-    let tree = Tree { lanes, ranges, start, blocks };
-    dispatch!(a.dtype(), T => nodes.map(|node| (node, tree.sum_of::<T>(node))).collect())
+    let ranges = block_ranges(a.dims()[0], blocks.first, blocks.block).collect();
+    let tree = SumTree { lanes, ranges, blocks };
+    dispatch!(a.dtype(), T => nodes.iter().map(|node| tree.sum_of::<T>(*node)).collect())
 }
 
-/// The lanes of some blocks, the first of them block `start` of `blocks`.
-struct Tree<'a> {
+/// Lanes, and those of each of their blocks.
+struct SumTree<'a> {
     lanes: &'a Array,
     ranges: Vec<Range<usize>>,
-    start: u64,
-    blocks: u64,
+    blocks: LaneBlocks,
 }
 
-impl Tree<'_> {
+impl SumTree<'_> {
     fn sum_of<T: Scalar>(&self, node: Node) -> Array {
         let width = TILE.min(self.lanes.len() / self.lanes.dims()[0]);
         let mut right_halves = vec![T::ZERO; node.level as usize * width];
@@ -108,14 +131,14 @@ impl Tree<'_> {
     }
 
     fn sum<T: Scalar>(&self, node: Node, from: usize, out: &mut [T], right_halves: &mut [T]) {
-        let range = node.range(self.blocks);
+        let range = node.range(self.blocks.blocks);
         if range.end - range.start == 1 {
-            let lanes = self.ranges[(range.start - self.start) as usize].clone();
+            let lanes = self.ranges[range.start as usize - self.blocks.first / self.blocks.block].clone();
             return reduce_lanes(Reduction::Sum, self.lanes, lanes, from, out);
         }
         let half = |side| Node { level: node.level - 1, index: 2 * node.index + side };
         self.sum(half(0), from, out, right_halves);
-        if !half(1).range(self.blocks).is_empty() {
+        if !half(1).range(self.blocks.blocks).is_empty() {
             let (right, rest) = right_halves.split_at_mut(out.len());
             self.sum(half(1), from, right, rest);
             accumulate(Reduction::Sum, out, right);
@@ -164,33 +187,10 @@ pub fn combine_into(reduction: Reduction, to: &mut Array, part: &Array) {
     })
 }
 
-/// Joins the reductions of consecutive blocks, the first of them block `first_block`, along the tree over all
-/// `blocks` of an axis, as far as they go: what is left are the fewest subtrees that cover them.
-pub fn tree_fold(
-    reduction: Reduction,
-    parts: Vec<Array>,
-    first_block: u64,
-    blocks: u64,
-) -> Vec<(Node, Array)> {
-    let mut joined: Vec<(Node, Array)> = Vec::new();
-    for (i, part) in parts.into_iter().enumerate() {
-        joined.push((Node::leaf(first_block + i as u64).named(blocks), part));
-        while let [.., (left, _), (right, _)] = joined[..]
-            && left.level == right.level
-            && left.index % 2 == 0
-            && right.index == left.index + 1
-        {
-            let (_, right) = joined.pop().expect("the right half");
-            let (node, sum) = joined.last_mut().expect("the left half");
-            *node = Node { level: left.level + 1, index: left.index / 2 }.named(blocks);
-            combine_into(reduction, sum, &right);
-        }
-    }
-    joined
-}
-
 #[cfg(test)]
 mod tests {
+    use axisgrad_collectives::collective::tree::join;
+
     use super::*;
     use crate::array::kernels::{concat, sum};
 
@@ -229,26 +229,20 @@ mod tests {
     #[test]
     fn any_owners_blocks_join_to_the_same_bits() {
         let (a, blocks) = (rough(75, 2100), 10);
-        let values = |parts: Vec<(Node, Array)>| -> Vec<_> {
-            parts.into_iter().map(|(node, part)| (node, part.to_vec::<f32>())).collect()
-        };
-        let whole = tree_fold(Reduction::Sum, block_sums(&a, 0, 8), 0, blocks);
-        assert_eq!(whole.len(), 1);
         for cut in 1..9u64 {
             let at = cut as usize * 8;
-            let left = tree_fold(Reduction::Sum, block_sums(&a.slice(0, 0, at, 1), 0, 8), 0, blocks);
-            let right = tree_fold(Reduction::Sum, block_sums(&a.slice(0, at, 75, 1), at, 8), cut, blocks);
-            for (first, end, folded) in [(0, at, &left), (at, 75, &right)] {
-                let at_once = tree_sums(&a.slice(0, first, end, 1), first, 8, blocks);
-                assert_eq!(values(at_once), values(folded.clone()));
-            }
-            assert_eq!(left.iter().map(|(node, _)| *node).collect::<Vec<_>>(), cover(0..cut, blocks));
-            assert_eq!(right.iter().map(|(node, _)| *node).collect::<Vec<_>>(), cover(cut..blocks, blocks));
-            for (node, part) in left.iter().chain(&right) {
-                let range = node.range(blocks);
-                let lanes = a.slice(0, range.start as usize * 8, 75.min(range.end as usize * 8), 1);
-                let alone = block_sums(&lanes, 0, 8);
-                assert_eq!(tree_of(&alone), part.to_vec::<f32>());
+            for (from, to, range) in [(0, at, 0..cut), (at, 75, cut..blocks)] {
+                let lanes = a.slice(0, from, to, 1);
+                let leaves = range.map(Node::leaf).zip(block_sums(&lanes, from, 8));
+                let joined = join(leaves, blocks, |left, right| add_into(left, &right));
+                let at_once = tree_sums(&lanes, LaneBlocks { first: from, block: 8, blocks });
+                assert_eq!(at_once.len(), joined.len());
+                for ((node, part), (same, sum)) in at_once.into_iter().zip(joined) {
+                    let range = node.range(blocks);
+                    let lanes = a.slice(0, range.start as usize * 8, 75.min(range.end as usize * 8), 1);
+                    assert_eq!((node, part.to_vec::<f32>()), (same, sum.to_vec()));
+                    assert_eq!(tree_of(&block_sums(&lanes, 0, 8)), part.to_vec::<f32>());
+                }
             }
         }
     }
@@ -265,8 +259,9 @@ mod tests {
     #[test]
     fn without_lanes_or_elements_there_is_nothing_to_sum() {
         let zeros = |dims: &[usize]| Array::zeros(crate::dtype::DType::F32, dims);
-        assert!(tree_sums(&zeros(&[0, 3]), 8, 4, 5).is_empty());
-        assert_eq!(tree_sums(&zeros(&[7, 0]), 8, 4, 4)[0].1.dims(), [0]);
+        let blocks = LaneBlocks { first: 8, block: 4, blocks: 5 };
+        assert!(tree_sums(&zeros(&[0, 3]), blocks).is_empty());
+        assert_eq!(tree_sums(&zeros(&[7, 0]), blocks)[0].1.dims(), [0]);
     }
 
     #[test]

@@ -38,10 +38,10 @@ pub use attention::Attend;
 pub use bias::add_bias;
 pub use conv::{Convolution, Window};
 pub use dot::{DotDims, dot};
-pub use dot_lanes::{LaneBlocks, dot_block_partials, dot_tree_partials};
+pub use dot_lanes::{dot_block_partials, dot_tree_partials};
 pub use gather::{gather_rows, scatter_add_rows};
 pub use join::concat;
-pub use lanes::{add_into, block_reduce, block_sums, combine_into, tree_fold, tree_sums};
+pub use lanes::{LaneBlocks, add_into, block_reduce, block_sums, combine_into, tree_sums};
 pub use linalg::{
     Triangle, cholesky, cofactors, determinant, eigenvalues, eigenvectors, exponential, inverse, lu,
     lu_permutation, orthonormal, pseudoinverse, sign_and_log, singular_vectors, solve, triangular_solve,

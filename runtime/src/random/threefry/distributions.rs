@@ -93,8 +93,8 @@ fn around_zero<W, F: OfWord<W> + Float>(word: W) -> F {
 }
 
 #[inline(always)]
-fn normals(words: &[u32], normals: &mut [f32]) {
-    for (&word, x) in words.iter().zip(normals) {
+fn any_normals(words: &[u32], out: &mut [f32]) {
+    for (&word, x) in words.iter().zip(out) {
         *x = SQRT_2 as f32 * erf_inv_single(around_zero(word));
     }
 }
@@ -118,10 +118,10 @@ impl Loop for Normals<'_, u32, f32> {
                 all_near &= is_near;
             }
             if !all_near {
-                normals(words, some);
+                any_normals(words, some);
             }
         }
-        normals(last_words, last);
+        any_normals(last_words, last);
     }
 }
 
