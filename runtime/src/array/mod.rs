@@ -23,10 +23,10 @@ use smallvec::SmallVec;
 use crate::dtype::{DType, Scalar, dispatch};
 
 /// The sizes of an array's positional dims, outermost first.
-pub type Dims = SmallVec<[usize; 6]>;
+pub type Dims = SmallVec<[usize; 4]>;
 
 /// How far apart (in elements) neighbours along each dim lie.
-pub(crate) type Strides = SmallVec<[isize; 6]>;
+pub(crate) type Strides = SmallVec<[isize; 4]>;
 
 /// Elements of one type, arranged in dims: `f32[2,3]`.
 pub struct Array {

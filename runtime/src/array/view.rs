@@ -171,8 +171,8 @@ fn reshaped_strides(from: &[usize], strides: &[isize], to: &[usize]) -> Option<S
 }
 
 /// Dims of more than 1 with their strides, neighbours joined where they are one dim in memory.
-pub(crate) fn runs(dims: &[usize], strides: &[isize]) -> SmallVec<[(usize, isize); 6]> {
-    let mut runs: SmallVec<[(usize, isize); 6]> = SmallVec::new();
+pub(crate) fn runs(dims: &[usize], strides: &[isize]) -> SmallVec<[(usize, isize); 4]> {
+    let mut runs: SmallVec<[(usize, isize); 4]> = SmallVec::new();
     for (&dim, &stride) in dims.iter().zip(strides).filter(|(dim, _)| **dim != 1) {
         match runs.last_mut() {
             Some((size, step)) if *step == stride * dim as isize => (*size, *step) = (*size * dim, stride),

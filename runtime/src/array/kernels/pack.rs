@@ -22,6 +22,12 @@ impl<T> Matrix<'_, T> {
         };
         far > 0 && !(far as usize * size_of::<T>()).is_multiple_of(4096)
     }
+
+    /// From the first to the last element, in bytes, where strides are not negative.
+    pub(super) fn spans(&self) -> usize {
+        let last = |n: usize, stride: isize| n.saturating_sub(1) * stride.unsigned_abs();
+        (last(self.rows, self.row_stride) + last(self.columns, self.column_stride)) * size_of::<T>()
+    }
 }
 
 /// The rows of a matrix, `N` at a time: where they lie, or packed.

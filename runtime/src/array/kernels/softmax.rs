@@ -44,7 +44,7 @@ pub fn logsumexp(x: &Array) -> Array {
 /// # Panics
 /// If a label is out of range.
 pub fn cross_entropy(x: &Array, labels: &Array) -> Array {
-    let labels = labels.contiguous();
+    let labels = checked(labels, x);
     let labels = labels.as_slice::<i64>();
     dispatch!(x.dtype() in [float], T => to_scalars::<T>(x, |x, y, n, row, out| {
         widest(Exponentials { x, y, n, to: Surprise { labels: &labels[row..], out } });
@@ -56,7 +56,7 @@ pub fn cross_entropy(x: &Array, labels: &Array) -> Array {
 /// # Panics
 /// If a label is out of range.
 pub fn cross_entropy_ct(x: &Array, labels: &Array, ct: &Array) -> Array {
-    let (labels, ct) = (labels.contiguous(), ct.contiguous());
+    let (labels, ct) = (checked(labels, x), ct.contiguous());
     let labels = labels.as_slice::<i64>();
     dispatch!(x.dtype() in [float], T => {
         let ct = ct.as_slice::<T>();
@@ -111,6 +111,15 @@ fn to_scalars<T: Real>(x: &Array, body: impl Fn(&[T], &mut [T], usize, usize, &m
     Array::from_written::<T>(dims, buffer)
 }
 
+/// Labels of elements of rows of `x`.
+fn checked(labels: &Array, x: &Array) -> Array {
+    let (labels, n) = (labels.contiguous(), last(x));
+    for &label in labels.as_slice::<i64>() {
+        assert!((0..n as i64).contains(&label), "cross_entropy: label {label} of {n} classes");
+    }
+    labels
+}
+
 fn last(x: &Array) -> usize {
     x.dims().last().copied().expect("a last dim")
 }
@@ -144,7 +153,14 @@ impl<T: Real + Inexact, F: Finish<T>> Loop for Exponentials<'_, T, F> {
     type Result = ();
 
     #[inline(always)]
-    fn run(mut self) {
+    fn run(self) {
+        if (1..LANES).contains(&self.n) { self.short() } else { self.long() }
+    }
+}
+
+impl<T: Real + Inexact, F: Finish<T>> Exponentials<'_, T, F> {
+    #[inline(always)]
+    fn long(mut self) {
         let mut tops = [T::ZERO; BLOCK];
         let rows = self.x.chunks_exact(self.n).zip(self.y.chunks_exact_mut(self.n)).zip(&mut tops);
         for (i, ((x, y), top)) in rows.enumerate() {
@@ -158,6 +174,29 @@ impl<T: Real + Inexact, F: Finish<T>> Loop for Exponentials<'_, T, F> {
         let rows = self.x.chunks_exact(self.n).zip(self.y.chunks_exact_mut(self.n)).zip(tops);
         for (i, ((x, y), top)) in rows.enumerate() {
             let sum = sum(y);
+            self.to.row(i, x, y, top, sum);
+        }
+    }
+
+    /// The same for rows shorter than `LANES`, in loops over many rows.
+    #[inline(always)]
+    fn short(mut self) {
+        for (i, (x, y)) in self.x.chunks_exact(self.n).zip(self.y.chunks_exact_mut(self.n)).enumerate() {
+            let counted = self.to.counted(i, self.n);
+            for (j, (y, &x)) in y.iter_mut().zip(x).enumerate() {
+                *y = if j < counted { x } else { T::neg_infinity() };
+            }
+        }
+        let tops = fold_short(self.y, self.n, larger);
+        for (y, top) in self.y.chunks_exact_mut(self.n).zip(tops) {
+            for y in y {
+                *y = *y - top;
+            }
+        }
+        self.y.iter_mut().for_each(|y| *y = y.exponential());
+        let sums = fold_short(self.y, self.n, plus);
+        let rows = self.x.chunks_exact(self.n).zip(self.y.chunks_exact_mut(self.n)).zip(tops).zip(sums);
+        for (i, (((x, y), top), sum)) in rows.enumerate() {
             self.to.row(i, x, y, top, sum);
         }
     }
@@ -265,13 +304,23 @@ impl<T: Real> Loop for Transposed<'_, T> {
 /// The largest element; NaN if one is.
 #[inline(always)]
 fn largest<T: Real>(row: &[T]) -> T {
-    folded(row, T::neg_infinity(), |top, x| if x > top || x.is_nan() { x } else { top })
+    folded(row, T::neg_infinity(), larger)
+}
+
+#[inline(always)]
+fn larger<T: Real>(top: T, x: T) -> T {
+    if x > top || x.is_nan() { x } else { top }
 }
 
 /// Sixteen sums side by side, then halves of them.
 #[inline(always)]
 fn sum<T: Real>(row: &[T]) -> T {
-    folded(row, T::ZERO, |sum, x| sum + x)
+    folded(row, T::ZERO, plus)
+}
+
+#[inline(always)]
+fn plus<T: Real>(sum: T, x: T) -> T {
+    sum + x
 }
 
 #[inline(always)]
@@ -292,6 +341,29 @@ fn folded<T: Real>(row: &[T], neutral: T, f: impl Fn(T, T) -> T) -> T {
         half /= 2;
     }
     lanes[0]
+}
+
+/// [`folded`] for each of the rows of a block, which are shorter than `LANES`: the rows go side by side.
+#[inline(always)]
+fn fold_short<T: Real>(rows: &[T], n: usize, f: impl Fn(T, T) -> T) -> [T; BLOCK] {
+    let count = rows.len() / n;
+    let mut columns = [T::ZERO; BLOCK];
+    for (i, row) in rows.chunks_exact(n).enumerate() {
+        for (column, &x) in columns.chunks_exact_mut(count).zip(row) {
+            column[i] = x;
+        }
+    }
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in half..n.min(2 * half) {
+            let (left, right) = columns.split_at_mut(i * count);
+            for (left, &right) in left[(i - half) * count..].iter_mut().zip(&right[..count]) {
+                *left = f(*left, right);
+            }
+        }
+        half /= 2;
+    }
+    columns
 }
 
 #[cfg(test)]
@@ -333,6 +405,26 @@ mod tests {
             let seen = softmax(&rows().index(0, i).slice(0, 0, i + 1, 1)).to_vec::<f64>();
             assert_eq!(p.index(0, i).to_vec::<f64>(), [seen, vec![0.0; 10 - i]].concat());
         }
+    }
+
+    #[test]
+    fn short_and_long_rows_agree_with_their_formulas() {
+        for n in [1, 2, 8, 15, 16, 17, 40] {
+            let x = Array::from_vec((0..5 * n).map(|i| (1.7 * i as f64).sin() * 3.0).collect(), [5, n]);
+            let (data, p) = (x.to_vec::<f64>(), softmax(&x).to_vec::<f64>());
+            let surprise = cross_entropy(&x, &Array::full(DType::I64, (n - 1) as f64, [5])).to_vec::<f64>();
+            for i in 0..5 {
+                let sum: f64 = data[i * n..][..n].iter().map(|x| x.exp()).sum();
+                (0..n).for_each(|j| assert!((data[i * n + j].exp() / sum - p[i * n + j]).abs() < 1e-14));
+                assert!((sum.ln() - data[(i + 1) * n - 1] - surprise[i]).abs() < 1e-14, "{n}");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "label 3 of 3 classes")]
+    fn a_label_is_one_of_the_classes() {
+        cross_entropy(&Array::zeros(DType::F32, [2, 3]), &Array::from([0i64, 3]));
     }
 
     #[test]

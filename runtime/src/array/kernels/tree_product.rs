@@ -23,6 +23,8 @@ const RIGHT: usize = 1 << 19;
 const LEFT: usize = 1 << 17;
 /// Bytes of the left operand that are packed at a time.
 const PACKED: usize = 1 << 22;
+/// Bytes over which an operand may be spread and be read in place as quickly as packed.
+const NEAR: usize = 1 << 15;
 /// Tiles that must meet a panel of the right operand before packing it pays.
 const OFTEN: usize = 4;
 
@@ -151,10 +153,11 @@ fn tiles<T: Real, const R: usize, const C: usize>(
     let mut stack = Vec::new();
     for (start, lhs) in parts(lhs, times(R * row, PACKED) * R) {
         // Rows that lie across memory are slow to read again.
-        let in_place = lhs.is_quick() && (lhs.column_stride == 1 || rhs.rows <= C);
+        let in_place = lhs.is_quick() && (lhs.column_stride == 1 || rhs.rows <= C || lhs.spans() <= NEAR);
         let left = Panels::<T, R>::new(lhs, in_place, pool);
         for (column, rhs) in parts(rhs, together) {
-            let in_place = rhs.row_stride == 1 && rhs.is_quick() && lhs.rows < OFTEN * R;
+            let seldom = lhs.rows < OFTEN * R || rhs.spans() <= NEAR;
+            let in_place = rhs.row_stride == 1 && rhs.is_quick() && seldom;
             let right = Panels::<T, C>::new(rhs, in_place, pool);
             let at = place.at + start * place.row_stride + column * place.column_stride;
             let tiles = Tiles { right, columns: rhs.rows, place: Place { at, ..place } };
