@@ -191,6 +191,14 @@ impl BufferMut {
         cast_mut(self.inner.as_bytes_mut())
     }
 
+    /// The contents as they are, as elements.
+    ///
+    /// # Panics
+    /// As [`as_mut_slice`](Self::as_mut_slice).
+    pub fn as_slice<T: Element>(&self) -> &[T] {
+        cast(self.inner.as_bytes())
+    }
+
     /// The contents, as bytes.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         self.inner.as_bytes_mut()

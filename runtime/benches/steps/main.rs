@@ -199,8 +199,10 @@ fn serve(w: &Worker, args: &Args, model: Model, requests: &Requests) -> Result<(
     say(json!({ "values": values, "before_mb": before }));
     for round in 0.. {
         let Some(count) = requests.next(w, round) else { break };
+        let before = page_faults();
         let ms: Vec<f64> = (0..count).map(|_| step(false).seconds * 1e3).collect();
-        say(json!({ "ms": ms, "peak_mb": memory("VmHWM") }));
+        let faults = (page_faults() - before) / count as f64;
+        say(json!({ "ms": ms, "peak_mb": memory("VmHWM"), "page_faults_per_step": faults }));
     }
     Ok(())
 }
@@ -213,6 +215,14 @@ fn memory(key: &str) -> f64 {
     kilobytes.unwrap_or(0.0) * 1024.0 / 1e6
 }
 
+/// How many pages of memory the system has had to bring to this process; 0 where it does not tell.
+fn page_faults() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the program's name, which may be anything: proc_pid_stat(5), fields 10 and 12.
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    [7, 9].iter().filter_map(|&i| fields.get(i)?.parse::<f64>().ok()).sum()
+}
+
 fn save(file: &Path, leaves: &[(String, Tensor)]) {
     let arrays: Vec<Array> = leaves.iter().map(|(_, leaf)| leaf.to_array()).collect();
     let buffers: Vec<_> = arrays.iter().map(Array::contiguous_buffer).collect();
@@ -223,7 +233,7 @@ fn save(file: &Path, leaves: &[(String, Tensor)]) {
     safetensors::serialize_to_file(views, None, file).expect("a file that can be written");
 }
 
-/// Medians of about a second of steps, here alone.
+/// Medians of about a second of steps, here alone, and page faults once the pool has what a step needs.
 fn show(w: &Worker) {
     use Model::{Cnn, Mlp, Small, Transformer};
     let all = [(Mlp, None), (Small, None), (Transformer, None), (Cnn, None)].map(|(m, b)| (m, Kind::Step, b));
@@ -232,13 +242,16 @@ fn show(w: &Worker) {
     let more = kinds.into_iter().flat_map(|kind| one_by_one.map(|(model, batch)| (model, kind, batch)));
     for (model, kind, batch) in all.into_iter().chain(more) {
         let mut step = ready(w, model, kind, batch).step;
-        let start = Instant::now();
+        (0..5).for_each(|_| drop(step(false)));
+        let (start, faults) = (Instant::now(), page_faults());
         let mut times = Vec::new();
         while times.len() < 5 || start.elapsed() < Duration::from_secs(1) {
             times.push(step(false).seconds);
         }
         times.sort_by(f64::total_cmp);
-        println!("{model:?}, {kind:?}: {:.3} ms", times[times.len() / 2] * 1e3);
+        let faults = (page_faults() - faults) / times.len() as f64;
+        let median = times[times.len() / 2] * 1e3;
+        println!("{model:?}, {kind:?}: {median:.3} ms, {faults:.2} page faults a step");
     }
 }
 

@@ -94,9 +94,11 @@ pub(crate) fn split_each<T: Send, const N: usize>(
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::super::kernels::{
-        AdamRates, DotDims, LaneBlocks, adam, copy, dot, dot_block_partials, dot_tree_partials, map1, map2,
-        map3, max, sum,
+        AdamRates, DotDims, LaneBlocks, Pairs, adam, copy, dot, dot_block_partials, dot_tree_partials, map1,
+        map2, map3, max, sum,
     };
     use super::*;
     use crate::dtype::DType;
@@ -155,7 +157,10 @@ mod tests {
 
     #[test]
     fn products() {
-        let pair = |batch: &[_], contract| DotDims { batch: batch.to_vec(), contract: vec![contract] };
+        let pair = |batch: &[_], contract| DotDims {
+            batch: Pairs::from_slice(batch),
+            contract: smallvec![contract],
+        };
         for dtype in [DType::F32, DType::C64, DType::I32] {
             same_bits(|threads| {
                 let shared = |dims: &[usize]| rough(dtype, dims, 1).broadcast_to(&[&[64], dims].concat());
@@ -176,7 +181,7 @@ mod tests {
         same_bits(|threads| {
             // The left operand's outer batch dim becomes rows, and its inner one does not.
             let weights = rough(DType::F32, &[6, 90, 50], 1).broadcast_to(&[256, 6, 90, 50]);
-            let dims = DotDims { batch: vec![(0, 0), (1, 1)], contract: vec![(2, 2)] };
+            let dims = DotDims { batch: smallvec![(0, 0), (1, 1)], contract: smallvec![(2, 2)] };
             vec![dot(&rough(DType::F32, &[256, 6, 90], threads), &weights, &dims)]
         });
     }
@@ -184,11 +189,11 @@ mod tests {
     #[test]
     fn products_along_the_tree() {
         let blocks = LaneBlocks { first: 16, block: 8, blocks: 12 };
-        let per_head = DotDims { batch: vec![(1, 1)], contract: vec![(0, 0)] };
+        let per_head = DotDims { batch: smallvec![(1, 1)], contract: smallvec![(0, 0)] };
         for dtype in [DType::F32, DType::F64, DType::C64] {
             same_bits(|threads| {
                 let [a, b] = [[77, 3, 100], [77, 3, 50]].map(|dims| rough(dtype, &dims, threads));
-                let lanes = DotDims { batch: vec![], contract: vec![(0, 0)] };
+                let lanes = DotDims { batch: smallvec![], contract: smallvec![(0, 0)] };
                 let parts = [
                     dot_tree_partials(&a, &b, &lanes, 0, blocks),
                     dot_tree_partials(&a, &b, &per_head, 0, blocks),

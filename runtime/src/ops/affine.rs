@@ -2,6 +2,8 @@
 
 use std::panic::Location;
 
+use smallvec::smallvec;
+
 use super::dot::DotGeneral;
 use super::reduce::sum_dims;
 use crate::array::kernels::{self, DotDims};
@@ -31,7 +33,7 @@ pub fn affine(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
     if !fits || !alike {
         return x.matmul(weight) + bias;
     }
-    let dims = DotDims { batch: vec![], contract: vec![(x.ndim() - 1, 0)] };
+    let dims = DotDims { batch: smallvec![], contract: smallvec![(x.ndim() - 1, 0)] };
     bind(Affine { dot: DotGeneral { dims, site: Location::caller() } }, &[x, weight, bias])
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::cast;
 use super::dot_sum::DotSum;
 use super::permute::{inverse, permuted};
-use crate::array::kernels::{self, DotDims};
+use crate::array::kernels::{self, DotDims, Pairs};
 use crate::array::{Array, Dims};
 use crate::bind::bind_at;
 use crate::dtype::{DType, promote};
@@ -38,8 +38,8 @@ pub fn dot_general(x: &Tensor, y: &Tensor, contract: &[(isize, isize)], batch: &
 }
 
 #[track_caller]
-fn named_pairs(x: &Tensor, y: &Tensor, pairs: &[(isize, isize)]) -> Vec<(usize, usize)> {
-    let mut named = Vec::with_capacity(pairs.len());
+fn named_pairs(x: &Tensor, y: &Tensor, pairs: &[(isize, isize)]) -> Pairs {
+    let mut named = Pairs::new();
     for &(a, b) in pairs {
         named.push((x.dim_index("dot_general", a), y.dim_index("dot_general", b)));
     }
@@ -177,7 +177,7 @@ impl DotGeneral {
 /// The same contraction of operands with lane dims in front: `lanes` of them run together.
 pub(super) fn with_lanes(dims: &DotDims, lanes: std::ops::Range<usize>) -> DotDims {
     let n = lanes.end;
-    let shifted = |pairs: &[(usize, usize)]| pairs.iter().map(|&(a, b)| (a + n, b + n)).collect::<Vec<_>>();
+    let shifted = |pairs: &[(usize, usize)]| pairs.iter().map(|&(a, b)| (a + n, b + n)).collect::<Pairs>();
     let batch = lanes.map(|lane| (lane, lane)).chain(shifted(&dims.batch)).collect();
     DotDims { batch, contract: shifted(&dims.contract) }
 }

@@ -10,7 +10,7 @@ use super::reduce::sum_dims;
 use super::reshape::reshaped;
 use super::slice::slice_step;
 use crate::array::Dims;
-use crate::array::kernels::DotDims;
+use crate::array::kernels::{DotDims, Pairs};
 use crate::error::violation;
 use crate::tensor::Tensor;
 
@@ -209,7 +209,7 @@ impl Term {
             .iter()
             .enumerate()
             .filter_map(|(i, label)| Some((i, b.iter().position(|other| other == label)?)));
-        let (batch, contract): (Vec<_>, Vec<_>) = both.partition(|&(i, _)| wanted(&a[i]));
+        let (batch, contract): (Pairs, Pairs) = both.partition(|&(i, _)| wanted(&a[i]));
         let labels = batch.iter().map(|&(i, _)| a[i]);
         let labels = labels.chain(a.iter().copied().filter(|label| !b.contains(label)));
         let labels = labels.chain(b.iter().copied().filter(|label| !a.contains(label))).collect();

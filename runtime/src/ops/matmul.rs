@@ -2,13 +2,15 @@
 
 use std::panic::Location;
 
+use smallvec::smallvec;
+
 use super::broadcast_to;
 use super::dot::contraction;
 use super::mul;
 use super::permute::move_dim;
 use super::reshape::flatten;
 use crate::array::Dims;
-use crate::array::kernels::DotDims;
+use crate::array::kernels::{DotDims, Pairs};
 use crate::error::violation;
 use crate::tensor::Tensor;
 
@@ -31,8 +33,8 @@ pub fn dot(x: &Tensor, y: &Tensor) -> Tensor {
     if x.ndim() == 0 || y.ndim() == 0 {
         return mul(x, y);
     }
-    let contract = vec![inner("dot", x, y)];
-    contraction(x, y, DotDims { batch: vec![], contract }, Location::caller())
+    let contract = smallvec![inner("dot", x, y)];
+    contraction(x, y, DotDims { batch: smallvec![], contract }, Location::caller())
 }
 
 /// The matrix product: of the last two dims, while all dims before them are batch dims and broadcast. A vector
@@ -51,24 +53,24 @@ pub fn matmul(x: &Tensor, y: &Tensor) -> Tensor {
     let pair = inner("matmul", x, y);
     let (bx, by) = (x.ndim().saturating_sub(2), y.ndim().saturating_sub(2));
     if by == 0 {
-        return contraction(x, y, DotDims { batch: vec![], contract: vec![pair] }, site);
+        return contraction(x, y, DotDims { batch: smallvec![], contract: smallvec![pair] }, site);
     }
     if bx == 0 {
-        let product = contraction(x, y, DotDims { batch: vec![], contract: vec![pair] }, site);
+        let product = contraction(x, y, DotDims { batch: smallvec![], contract: smallvec![pair] }, site);
         return if x.ndim() == 1 { product } else { move_dim(&product, 0, -2) };
     }
     let batch =
         batch_dims(x, y, bx, by).unwrap_or_else(|| violation("matmul", "batch dims differ", &[x, y], site));
     let [x, y] = [(x, bx), (y, by)].map(|(x, b)| stretched(x, b, &batch));
     let n = batch.len();
-    let dims = DotDims { batch: (0..n).map(|i| (i, i)).collect(), contract: vec![(n + 1, n)] };
+    let dims = DotDims { batch: (0..n).map(|i| (i, i)).collect(), contract: smallvec![(n + 1, n)] };
     contraction(&x, &y, dims, site)
 }
 
 /// Every product of an element of `x` with one of `y`, both taken as vectors: `T[m], T[n] -> T[m,n]`.
 #[track_caller]
 pub fn outer(x: &Tensor, y: &Tensor) -> Tensor {
-    contraction(&flatten(x), &flatten(y), DotDims { batch: vec![], contract: vec![] }, Location::caller())
+    contraction(&flatten(x), &flatten(y), DotDims::default(), Location::caller())
 }
 
 /// The sum of products over the last `n` dims of `x` with the first `n` of `y`: `T[a,b,c], T[b,c,d] -> T[a,d]` for
@@ -83,12 +85,12 @@ pub fn tensordot(x: &Tensor, y: &Tensor, n: usize) -> Tensor {
         violation("tensordot", &format!("an operand has fewer than {n} dims"), &[x, y], site);
     }
     let first = x.ndim() - n;
-    let contract: Vec<_> = (0..n).map(|i| (first + i, i)).collect();
+    let contract: Pairs = (0..n).map(|i| (first + i, i)).collect();
     if let Some((a, b)) = contract.iter().find(|(a, b)| x.dims()[*a] != y.dims()[*b]) {
         let rule = format!("dims {a} and {b} differ: {} and {}", x.dims()[*a], y.dims()[*b]);
         violation("tensordot", &rule, &[x, y], site);
     }
-    contraction(x, y, DotDims { batch: vec![], contract }, site)
+    contraction(x, y, DotDims { batch: smallvec![], contract }, site)
 }
 
 impl Tensor {

@@ -18,10 +18,13 @@ use crate::dtype::{Scalar, dispatch};
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct DotDims {
     /// Pairs that go side by side: the result has them first, in this order.
-    pub batch: Vec<(usize, usize)>,
+    pub batch: Pairs,
     /// Pairs that are summed over, in this order.
-    pub contract: Vec<(usize, usize)>,
+    pub contract: Pairs,
 }
+
+/// Pairs of dims.
+pub type Pairs = SmallVec<[(usize, usize); 2]>;
 
 /// The contraction of two arrays: `T[..], T[..] -> T[batch.., left.., right..]`, where `left` and `right` are the
 /// dims that neither pair names, in order.
@@ -53,6 +56,9 @@ pub(super) struct Operand {
     /// How many of the dims are of the batch, and how many of them and the free ones.
     ends: [usize; 2],
 }
+
+/// For each batch dim.
+type Flags = SmallVec<[bool; 8]>;
 
 /// Dims that are one in memory: their size and stride.
 type Run = (usize, isize);
@@ -173,14 +179,14 @@ struct Products<'a> {
 impl<'a> Products<'a> {
     /// Makes rows of as many batch dims as it can, and loops over the others.
     fn plan(lhs: &Operand, rhs: &'a Operand, result: &Strides) -> Self {
-        let shared: Vec<bool> = (0..lhs.ends[0]).map(|dim| rhs.array.strides()[dim] == 0).collect();
+        let shared: Flags = (0..lhs.ends[0]).map(|dim| rhs.array.strides()[dim] == 0).collect();
         let last = shared.iter().rposition(|shared| !shared).map_or(0, |dim| dim + 1);
-        let innermost: Vec<bool> = (0..lhs.ends[0]).map(|dim| dim >= last).collect();
-        let (lhs, rows, folded) = [shared, innermost, vec![false; lhs.ends[0]]]
+        let innermost: Flags = (0..lhs.ends[0]).map(|dim| dim >= last).collect();
+        let (lhs, rows, folded) = [shared, innermost, Flags::from_elem(false, lhs.ends[0])]
             .into_iter()
             .find_map(|fold| as_rows(lhs, &fold, result).map(|(lhs, rows)| (lhs, rows, fold)))
             .expect("the free dims alone are rows");
-        let looped: Vec<usize> = (0..folded.len()).filter(|&dim| !folded[dim]).collect();
+        let looped: Dims = (0..folded.len()).filter(|&dim| !folded[dim]).collect();
         let dims: Dims = looped.iter().map(|&dim| lhs.array.dims()[dim]).collect();
         let strides = [lhs.array.strides(), rhs.array.strides(), result]
             .map(|strides| looped.iter().map(|&dim| strides[dim]).collect());
@@ -236,7 +242,7 @@ pub(super) fn each_product(
 /// The batch dims in `fold` and the free dims as the rows of one matrix, where result and operand allow it; the
 /// operand is copied if that makes it so.
 fn as_rows(lhs: &Operand, fold: &[bool], result: &Strides) -> Option<(Operand, (usize, isize, isize))> {
-    let folded: Vec<usize> = (0..fold.len()).filter(|&dim| fold[dim]).collect();
+    let folded: Dims = (0..fold.len()).filter(|&dim| fold[dim]).collect();
     let (free, free_stride) = lhs.run(lhs.free_range())?;
     let dims: Dims = folded.iter().map(|&dim| lhs.array.dims()[dim]).chain([free]).collect();
     let join = |strides: &[isize], free_stride| {
@@ -263,6 +269,8 @@ fn join(dims: &[usize], strides: &[isize]) -> Option<Run> {
 
 #[cfg(test)]
 mod tests {
+    use smallvec::smallvec;
+
     use super::*;
     use crate::array::kernels::concat;
     use crate::dtype::{Complex, DType, Wide};
@@ -298,7 +306,7 @@ mod tests {
     fn any_dims_contract() {
         let (a, b) = (counting(&[2, 3, 4, 5, 6]), counting(&[6, 4, 7, 3]));
         // Batch: 4 and 3; contracted: 6; free: 2, 5 on the left and 7 on the right.
-        let dims = DotDims { batch: vec![(2, 1), (1, 3)], contract: vec![(4, 0)] };
+        let dims = DotDims { batch: smallvec![(2, 1), (1, 3)], contract: smallvec![(4, 0)] };
         let expected = naive(
             &a.permute(&[2, 1, 0, 3, 4]).reshape(&[12, 10, 6]),
             &b.permute(&[1, 3, 2, 0]).reshape(&[12, 7, 6]),
@@ -315,11 +323,11 @@ mod tests {
     #[test]
     fn several_dims_contract_in_any_layout() {
         let (a, b) = (counting(&[4, 5, 6]), counting(&[6, 3, 5]));
-        let dims = DotDims { batch: vec![], contract: vec![(1, 2), (2, 0)] };
+        let dims = DotDims { batch: smallvec![], contract: smallvec![(1, 2), (2, 0)] };
         let expected = naive(&a.reshape(&[1, 4, 30]), &b.permute(&[1, 2, 0]).reshape(&[1, 3, 30]));
         assert_eq!(dot(&a, &b, &dims).to_vec::<i64>(), expected);
         assert_eq!(dot(&a.flip(0).flip(0), &b, &dims).dims(), [4, 3]);
-        let all = DotDims { batch: vec![], contract: vec![(0, 0), (1, 1), (2, 2)] };
+        let all = DotDims { batch: smallvec![], contract: smallvec![(0, 0), (1, 1), (2, 2)] };
         let squares: i64 = a.to_vec::<i64>().iter().map(|x| x * x).sum();
         assert_eq!(dot(&a, &a, &all).item::<i64>(), squares);
         assert_eq!(dot(&a, &Array::from([2i64]), &DotDims::default()).dims(), [4, 5, 6, 1]);
@@ -327,7 +335,7 @@ mod tests {
 
     #[test]
     fn empty_dims_are_zeros_or_nothing() {
-        let pair = |l, r| DotDims { batch: vec![], contract: vec![(l, r)] };
+        let pair = |l, r| DotDims { batch: smallvec![], contract: smallvec![(l, r)] };
         let (a, b) = (Array::zeros(DType::F32, [2, 0]), Array::zeros(DType::F32, [0, 3]));
         assert_eq!(dot(&a, &b, &pair(1, 0)).to_vec::<f32>(), [0.0; 6]);
         assert_eq!(dot(&b, &Array::ones(DType::F32, [3]), &pair(1, 0)).dims(), [0]);
@@ -335,21 +343,21 @@ mod tests {
 
     /// Operands with a leading lane dim, and the pairs to contract: the second dim of each with the second.
     fn cases(dtype: DType, lanes: usize) -> Vec<(Array, Array, DotDims)> {
-        let per_lane = |contract| DotDims { batch: vec![(0, 0)], contract };
+        let per_lane = |contract| DotDims { batch: smallvec![(0, 0)], contract };
         let shared = |dims: &[usize]| rough(dtype, dims, 2).broadcast_to(&[&[lanes], dims].concat());
         let own = |dims: &[usize]| rough(dtype, &[&[lanes], dims].concat(), 1);
         vec![
-            (own(&[40]), shared(&[40, 10]), per_lane(vec![(1, 1)])),
-            (own(&[600]), shared(&[7, 600]), per_lane(vec![(1, 2)])),
-            (own(&[5, 33]), shared(&[33, 8]), per_lane(vec![(2, 1)])),
-            (own(&[33, 5]), shared(&[33, 8]), per_lane(vec![(1, 1)])),
-            (shared(&[9, 20]), own(&[20]), per_lane(vec![(2, 1)])),
-            (shared(&[9, 20]), own(&[20, 3]), per_lane(vec![(2, 1)])),
-            (own(&[20]), shared(&[20]), per_lane(vec![(1, 1)])),
-            (own(&[4, 20]), own(&[20, 3]), per_lane(vec![(2, 1)])),
-            (own(&[3]), own(&[4]), per_lane(vec![])),
-            (own(&[2]), shared(&[2, 1]), per_lane(vec![(1, 1)])),
-            (own(&[1]), shared(&[1, 300]), per_lane(vec![(1, 1)])),
+            (own(&[40]), shared(&[40, 10]), per_lane(smallvec![(1, 1)])),
+            (own(&[600]), shared(&[7, 600]), per_lane(smallvec![(1, 2)])),
+            (own(&[5, 33]), shared(&[33, 8]), per_lane(smallvec![(2, 1)])),
+            (own(&[33, 5]), shared(&[33, 8]), per_lane(smallvec![(1, 1)])),
+            (shared(&[9, 20]), own(&[20]), per_lane(smallvec![(2, 1)])),
+            (shared(&[9, 20]), own(&[20, 3]), per_lane(smallvec![(2, 1)])),
+            (own(&[20]), shared(&[20]), per_lane(smallvec![(1, 1)])),
+            (own(&[4, 20]), own(&[20, 3]), per_lane(smallvec![(2, 1)])),
+            (own(&[3]), own(&[4]), per_lane(smallvec![])),
+            (own(&[2]), shared(&[2, 1]), per_lane(smallvec![(1, 1)])),
+            (own(&[1]), shared(&[1, 300]), per_lane(smallvec![(1, 1)])),
         ]
     }
 

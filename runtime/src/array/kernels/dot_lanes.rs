@@ -2,6 +2,7 @@
 
 use axisgrad_collectives::collective::tree::cover;
 use axisgrad_collectives::{BufferMut, Node, Pool};
+use smallvec::{SmallVec, smallvec};
 use std::ops::Range;
 
 use super::dot::{DotDims, Operand, each_product, products};
@@ -9,7 +10,7 @@ use super::gemm::{Matrix, matmul};
 use super::lanes::{LaneBlocks, block_ranges, node_sums};
 use super::nest::Nest;
 use super::reduce::sum;
-use super::tree_product::{self, Place, Step};
+use super::tree_product::{self, Place, Step, Steps};
 use crate::array::{Array, Dims, threads};
 use crate::dtype::{DType, Scalar, dispatch};
 
@@ -65,7 +66,7 @@ fn contract(
     let parts = if (lhs.rows(), rhs.rows()) == (1, 1) {
         dispatch!(lhs.array.dtype() in [numeric], T => inner::<T>(&lhs, &rhs, blocks, &nodes))
     } else {
-        let plans: Vec<_> = nodes.iter().map(|node| plan(*node, blocks, &columns)).collect();
+        let plans: SmallVec<[_; 1]> = nodes.iter().map(|node| plan(*node, blocks, &columns)).collect();
         let pool = threads::pool_of([&lhs.array, &rhs.array]);
         match lhs.array.dtype() {
             DType::F32 if tree_product::is_exact(&columns) => {
@@ -87,18 +88,18 @@ fn contract(
 }
 
 /// The operands' columns of each block.
-fn columns(lanes: usize, columns: usize, blocks: LaneBlocks) -> Vec<Range<usize>> {
+fn columns(lanes: usize, columns: usize, blocks: LaneBlocks) -> SmallVec<[Range<usize>; 4]> {
     let per_lane = columns.checked_div(lanes).unwrap_or(0);
     let of_lanes = |lanes: Range<usize>| lanes.start * per_lane..lanes.end * per_lane;
     block_ranges(lanes, blocks.first, blocks.block).map(of_lanes).collect()
 }
 
 /// How the value of a node comes of products over blocks of columns.
-fn plan(node: Node, blocks: LaneBlocks, columns: &[Range<usize>]) -> Vec<Step> {
+fn plan(node: Node, blocks: LaneBlocks, columns: &[Range<usize>]) -> Steps {
     let range = node.range(blocks.blocks);
     let product = |block: u64| columns[block as usize - blocks.first / blocks.block].clone();
     if range.end - range.start == 1 {
-        return vec![Step::Push(product(range.start))];
+        return smallvec![Step::Push(product(range.start))];
     }
     let half = |side| Node { level: node.level - 1, index: 2 * node.index + side };
     let right = half(1).range(blocks.blocks);
@@ -127,17 +128,20 @@ fn inner<T: Scalar>(lhs: &Operand, rhs: &Operand, blocks: LaneBlocks, nodes: &[N
 
 /// What a matrix product is to be written to: for each node its steps, and memory.
 type Results<'a, T> = [(&'a [Step], &'a mut [T])];
+/// Memory of all results.
+type Part<'a, T> = SmallVec<[(&'a [Step], &'a mut [T]); 1]>;
 
 /// Contractions with free dims: `[batch, rows of lhs, rows of rhs]` for each plan.
 fn outer<T: Scalar>(
     lhs: &Operand,
     rhs: &Operand,
-    plans: &[Vec<Step>],
+    plans: &[Steps],
     evaluate: impl Fn(Matrix<T>, Matrix<T>, &mut Results<T>, Place) + Sync,
 ) -> Vec<Array> {
     let dims: Dims = lhs.batch().iter().copied().chain([lhs.rows(), rhs.rows()]).collect();
     let pool = threads::pool_of([&lhs.array, &rhs.array]);
-    let mut buffers: Vec<_> = plans.iter().map(|_| pool.alloc::<T>(dims.iter().product())).collect();
+    let mut buffers: SmallVec<[_; 1]> =
+        plans.iter().map(|_| pool.alloc::<T>(dims.iter().product())).collect();
     let (starts, columns) = (starts(lhs, rhs), rhs.rows());
     let rows = starts.len() * lhs.rows();
     let part = threads::part(pool, rows, rows * columns * lhs.columns(), threads::PRODUCTS).max(1);
@@ -157,9 +161,9 @@ fn outer<T: Scalar>(
 }
 
 /// Where each product of the batch starts in both operands.
-fn starts(lhs: &Operand, rhs: &Operand) -> Vec<[usize; 2]> {
+fn starts(lhs: &Operand, rhs: &Operand) -> SmallVec<[[usize; 2]; 1]> {
     let strides = [lhs, rhs].map(|side| side.array.strides()[..lhs.batch().len()].into());
-    let mut starts = Vec::new();
+    let mut starts = SmallVec::new();
     let offsets = [lhs.array.offset(), rhs.array.offset()];
     Nest::of(lhs.batch(), strides, offsets).for_each(|start| starts.push(start));
     starts
@@ -167,12 +171,12 @@ fn starts(lhs: &Operand, rhs: &Operand) -> Vec<[usize; 2]> {
 
 /// The memory of all results in `count` parts, each with `len` elements of every result; the last with the rest.
 fn parts<'a, T: Scalar>(
-    plans: &'a [Vec<Step>],
+    plans: &'a [Steps],
     buffers: &'a mut [BufferMut],
     count: usize,
     len: usize,
-) -> Vec<Vec<(&'a [Step], &'a mut [T])>> {
-    let mut parts: Vec<Vec<_>> = (0..count).map(|_| Vec::with_capacity(plans.len())).collect();
+) -> SmallVec<[Part<'a, T>; 1]> {
+    let mut parts: SmallVec<[Part<T>; 1]> = (0..count).map(|_| Part::new()).collect();
     for (plan, buffer) in plans.iter().zip(buffers) {
         let memory = buffer.as_mut_slice::<T>().chunks_mut(len.max(1));
         parts.iter_mut().zip(memory).for_each(|(part, memory)| part.push((plan.as_slice(), memory)));
@@ -265,8 +269,8 @@ mod tests {
     /// Operands, what to contract, and the dims of the lanes: other axes, other contracted dims, vectors.
     fn cases(dtype: DType) -> Vec<(Array, Array, DotDims, [usize; 2])> {
         let pairs = |batch: &[(usize, usize)], contract: &[(usize, usize)]| DotDims {
-            batch: batch.to_vec(),
-            contract: contract.to_vec(),
+            batch: batch.into(),
+            contract: contract.into(),
         };
         let array = |dims: &[usize], seed| rough(dtype, dims, seed);
         vec![
@@ -340,7 +344,7 @@ mod tests {
     #[test]
     fn ragged_first_blocks_and_no_lanes() {
         let (a, b) = (rough(DType::F64, &[5, 2], 1), rough(DType::F64, &[5, 3], 2));
-        let dims = DotDims { batch: vec![], contract: vec![(0, 0)] };
+        let dims = DotDims { batch: smallvec![], contract: smallvec![(0, 0)] };
         let parts = dot_block_partials(&a, &b, &dims, 0, LaneBlocks { first: 6, block: 4, blocks: 9 });
         assert_eq!(parts.iter().map(|(node, _)| *node).collect::<Vec<_>>(), [Node::leaf(1), Node::leaf(2)]);
         assert_eq!(

@@ -10,6 +10,7 @@ use axisgrad_collectives::collective::tree::cover;
 use axisgrad_collectives::element::Reduction;
 
 use super::map::{copy, map2};
+use super::vectors::{Loop, widest};
 use crate::array::{Array, Dims};
 use crate::dtype::{Scalar, dispatch};
 
@@ -91,7 +92,33 @@ fn reduce_lanes<T: Scalar>(
         &data[start + from..][..len]
     };
     out.copy_from_slice(lane(range.start));
-    (range.start + 1..range.end).for_each(|i| accumulate(reduction, out, lane(i)));
+    let mut i = range.start + 1;
+    if reduction == Reduction::Sum {
+        // Four at a time: the sum so far is read and written once.
+        while i + 4 <= range.end {
+            widest(AddLanes { to: out, lanes: std::array::from_fn(|j| lane(i + j)) });
+            i += 4;
+        }
+    }
+    (i..range.end).for_each(|i| accumulate(reduction, out, lane(i)));
+}
+
+/// Adds lane after lane.
+struct AddLanes<'a, T> {
+    to: &'a mut [T],
+    lanes: [&'a [T]; 4],
+}
+
+impl<T: Scalar> Loop for AddLanes<'_, T> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let [a, b, c, d] = self.lanes;
+        for ((((to, &a), &b), &c), &d) in self.to.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+            *to = to.plus(a).plus(b).plus(c).plus(d);
+        }
+    }
 }
 
 /// The sums of [`block_sums`] joined along the tree over all blocks of the axis, as far as they go: one for each of the

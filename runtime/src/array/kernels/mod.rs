@@ -37,7 +37,7 @@ pub use adam::{AdamRates, adam};
 pub use attention::Attend;
 pub use bias::add_bias;
 pub use conv::{Convolution, Window};
-pub use dot::{DotDims, dot};
+pub use dot::{DotDims, Pairs, dot};
 pub use dot_lanes::{dot_block_partials, dot_tree_partials};
 pub use gather::{gather_rows, scatter_add_rows};
 pub use join::concat;

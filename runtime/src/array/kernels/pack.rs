@@ -1,7 +1,7 @@
 //! Rows of a matrix brought side by side, so that a product reads them in order.
 #![allow(unsafe_code)]
 
-use axisgrad_collectives::{Buffer, Pool};
+use axisgrad_collectives::{BufferMut, Pool};
 
 use super::gemm::Matrix;
 use super::tile::Rows;
@@ -35,7 +35,7 @@ pub(super) struct Panels<'a, T, const N: usize> {
     matrix: Matrix<'a, T>,
     /// From which row on they are packed.
     from: usize,
-    packed: Buffer,
+    packed: Option<BufferMut>,
 }
 
 impl<'a, T: Real, const N: usize> Panels<'a, T, N> {
@@ -44,9 +44,12 @@ impl<'a, T: Real, const N: usize> Panels<'a, T, N> {
     pub fn new(matrix: Matrix<'a, T>, in_place: bool, pool: &Pool) -> Self {
         let from = if in_place { matrix.rows / N * N } else { 0 };
         let rest = matrix.some_rows(from, matrix.rows - from);
+        if rest.rows == 0 {
+            return Self { matrix, from, packed: None };
+        }
         let mut packed = pool.alloc::<T>(rest.rows.next_multiple_of(N) * matrix.columns);
         pack(rest, packed.as_mut_slice::<T>().as_chunks_mut::<N>().0);
-        Self { matrix, from, packed: packed.freeze() }
+        Self { matrix, from, packed: Some(packed) }
     }
 
     /// How many columns each row has.
@@ -62,7 +65,8 @@ impl<'a, T: Real, const N: usize> Panels<'a, T, N> {
             let data = &self.matrix.data[self.matrix.index(row, 0)..];
             return Rows { data, row_stride: row_stride as usize, column_stride: column_stride as usize };
         }
-        let data = &self.packed.as_slice()[(row - self.from) * self.matrix.columns..];
+        let packed = self.packed.as_ref().expect("rows from there on");
+        let data = &packed.as_slice()[(row - self.from) * self.matrix.columns..];
         Rows { data, row_stride: 1, column_stride: N }
     }
 }

@@ -1,6 +1,7 @@
 //! Matrix products by the quickest way, all of which give the same bits.
 
 use axisgrad_collectives::Pool;
+use smallvec::SmallVec;
 
 use super::gemm::{self, Matrix, matmul};
 use super::tree_product::{self, Place};
@@ -60,7 +61,7 @@ fn by_gemm<T: Scalar>(to: &mut [T], row_stride: usize, lhs: Matrix<T>, rhs: Matr
 
 /// In tiles of registers, or by `gemm` where most of a tile would be empty.
 fn real<T: Real>(to: &mut [T], row_stride: usize, lhs: Matrix<T>, rhs: Matrix<T>, add: bool, pool: &Pool) {
-    let pieces: Vec<_> = gemm::pieces(lhs.columns).collect();
+    let pieces: SmallVec<[_; 4]> = gemm::pieces(lhs.columns).collect();
     if lhs.rows.min(rhs.columns) < NARROW || !tree_product::is_exact(&pieces) {
         return by_gemm(to, row_stride, lhs, rhs, add);
     }

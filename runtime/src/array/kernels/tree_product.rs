@@ -9,6 +9,7 @@
 use std::ops::Range;
 
 use axisgrad_collectives::Pool;
+use smallvec::SmallVec;
 
 use super::gemm::{DEPTH, Matrix};
 use super::pack::Panels;
@@ -28,6 +29,9 @@ const NEAR: usize = 1 << 15;
 /// Tiles that must meet a panel of the right operand before packing it pays.
 const OFTEN: usize = 4;
 
+/// What [`write`] evaluates for a result.
+pub(super) type Steps = SmallVec<[Step; 4]>;
+
 /// Where the elements of a result lie: their first, and the strides of its rows and columns.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
@@ -37,7 +41,7 @@ pub(super) struct Place {
 }
 
 /// The products over these columns, added one after the other, to what is there if `add`.
-pub(super) fn one_by_one(columns: Vec<Range<usize>>, add: bool) -> Vec<Step> {
+pub(super) fn one_by_one(columns: impl IntoIterator<Item = Range<usize>>, add: bool) -> Steps {
     let step = |(i, columns)| if i == 0 && !add { Step::Push(columns) } else { Step::Add(columns) };
     columns.into_iter().enumerate().map(step).collect()
 }

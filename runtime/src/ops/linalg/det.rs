@@ -2,6 +2,8 @@
 
 use std::panic::Location;
 
+use smallvec::smallvec;
+
 use super::{check_square, inv, transposed};
 use crate::array::kernels::{self, DotDims};
 use crate::array::{Array, Dims};
@@ -164,8 +166,8 @@ fn constant(dtype: DType, dims: &[usize], element: impl Fn(usize) -> f64) -> Ten
 fn minors(x: &Tensor, rest: &Tensor) -> Tensor {
     let (k, l) = (x.ndim() - 2, x.ndim() - 1);
     let site = Location::caller();
-    let columns = contraction(x, rest, DotDims { batch: vec![], contract: vec![(l, 2)] }, site);
-    let both = contraction(&columns, rest, DotDims { batch: vec![], contract: vec![(k, 2)] }, site);
+    let columns = contraction(x, rest, DotDims { batch: smallvec![], contract: smallvec![(l, 2)] }, site);
+    let both = contraction(&columns, rest, DotDims { batch: smallvec![], contract: smallvec![(k, 2)] }, site);
     // The dims are now [.., j, b, i, a].
     swap_dims(&move_dim(&both, -2, -4), -1, -2)
 }
@@ -175,9 +177,14 @@ fn minors(x: &Tensor, rest: &Tensor) -> Tensor {
 fn put_back(minors: &Tensor, rest: &Tensor) -> Tensor {
     let i = minors.ndim() - 4;
     let site = Location::caller();
-    let rows = contraction(minors, rest, DotDims { batch: vec![], contract: vec![(i, 0), (i + 2, 1)] }, site);
+    let rows = contraction(
+        minors,
+        rest,
+        DotDims { batch: smallvec![], contract: smallvec![(i, 0), (i + 2, 1)] },
+        site,
+    );
     // The dims are now [.., j, b, k].
-    contraction(&rows, rest, DotDims { batch: vec![], contract: vec![(i, 0), (i + 1, 1)] }, site)
+    contraction(&rows, rest, DotDims { batch: smallvec![], contract: smallvec![(i, 0), (i + 1, 1)] }, site)
 }
 
 #[cfg(test)]
