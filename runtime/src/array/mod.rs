@@ -77,6 +77,11 @@ impl Array {
         self.buffer.pool()
     }
 
+    /// Bytes of the memory that the elements lie in, and perhaps others.
+    pub(crate) fn memory(&self) -> usize {
+        self.buffer.bytes().len()
+    }
+
     /// How far apart (in elements) neighbours along each dim lie; 0 along a dim that is broadcast.
     pub fn strides(&self) -> &[isize] {
         &self.strides

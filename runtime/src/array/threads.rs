@@ -17,25 +17,34 @@ pub(crate) const ELEMENTS: usize = 1 << 16;
 /// Multiplications from which on threads save time.
 pub(crate) const PRODUCTS: usize = 1 << 20;
 
-/// Lets kernels whose results come from `pool` use so many threads; a pool keeps the first threads that it gets.
+/// What a worker leaves with its pool: the threads of its kernels, if they have more than its own.
+struct Threads(Option<ThreadPool>);
+
+/// Makes `pool` a worker's, whose kernels use so many threads; a pool keeps the first threads that it gets.
 ///
 /// Where the system has none to give, kernels go on as they are.
 pub(crate) fn attach(pool: &Pool, threads: usize) {
-    if threads > 1 && of(pool).is_none() {
+    if !is_workers(pool) {
         let name = |i| format!("kernel {i}");
-        if let Ok(threads) = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build() {
-            pool.attach(Arc::new(threads));
-        }
+        let build = || rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build().ok();
+        pool.attach(Arc::new(Threads((threads > 1).then(build).flatten())));
     }
 }
 
-fn of(pool: &Pool) -> Option<&ThreadPool> {
-    pool.attachment()
+fn is_workers(pool: &Pool) -> bool {
+    pool.attachment::<Threads>().is_some()
 }
 
-/// Where the result of these operands comes from: the pool of one that has threads, else of the largest.
+fn of(pool: &Pool) -> Option<&ThreadPool> {
+    pool.attachment::<Threads>()?.0.as_ref()
+}
+
+/// Where the result of these operands comes from: the worker's pool, if one is from there, else that of the one with
+/// the most memory. What a training step frees must be there for what it makes next: a weight's own pool would keep it
+/// for that weight.
 pub(crate) fn pool_of<const N: usize>(operands: [&Array; N]) -> &Pool {
-    operands.iter().max_by_key(|a| (of(a.pool()).is_some(), a.len())).expect("an operand").pool()
+    let rank = |a: &&&Array| (is_workers(a.pool()), a.memory());
+    operands.iter().max_by_key(rank).expect("an operand").pool()
 }
 
 /// How many of `rows` a thread takes at once; all of them if there is less than `least` to do.
@@ -97,8 +106,8 @@ mod tests {
     use smallvec::smallvec;
 
     use super::super::kernels::{
-        AdamRates, DotDims, LaneBlocks, Pairs, adam, copy, dot, dot_block_partials, dot_tree_partials, map1,
-        map2, map3, max, sum,
+        AdamRates, DotDims, LaneBlocks, Pairs, RowDims, adam, copy, dot, dot_block_partials,
+        dot_tree_partials, map1, map2, map3, max, sum, take_rows,
     };
     use super::*;
     use crate::dtype::DType;
@@ -212,6 +221,23 @@ mod tests {
                 AdamRates { keep: [0.9, 0.99], scale: [2.0, 3.0], epsilon: 1e-8, step: [0.999, 0.01] };
             adam(&p, [&m, &map1(&m, |x: f32| x * x)], &g, rates).into()
         });
+    }
+
+    #[test]
+    fn results_are_made_where_the_workers_operand_is() {
+        let (workers, other) = (Pool::new(), Pool::new());
+        attach(&workers, 1);
+        let [x, ids] = [DType::F32, DType::I64].map(|dtype| Array::ones(dtype, [4]).copied_to(&workers));
+        let weight = Array::ones(DType::F32, [40, 4]).copied_to(&other);
+        let dims = DotDims { batch: smallvec![], contract: smallvec![(1, 0)] };
+        let rows = take_rows::<f32>(&weight, &ids, RowDims { batch: 0, dim: 0 }, 0.0);
+        for result in [dot(&weight, &x, &dims), map2(&weight, &x, |w: f32, x: f32| w + x), rows] {
+            assert!(is_workers(result.pool()));
+        }
+        // Between others it is the one with more memory, however often a smaller one is repeated.
+        attach(&other, 1);
+        let repeated = x.broadcast_to(&[1000, 4]);
+        assert!(std::ptr::eq(pool_of([&repeated, &weight]), weight.pool()));
     }
 
     #[test]

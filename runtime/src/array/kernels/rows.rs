@@ -5,7 +5,7 @@
 //! Numbers are `i64`; a negative one names no row.
 
 use super::nest::Nest;
-use crate::array::{Array, Dims};
+use crate::array::{Array, Dims, threads};
 use crate::dtype::{DType, Scalar, dispatch};
 
 /// Where the parts of a table are: its dims from `batch` to `dim` are the outer ones.
@@ -29,7 +29,7 @@ pub fn take_rows<T: Scalar>(table: &Array, ids: &Array, at: RowDims, missing: T)
         [&table.dims()[batch..dim], &table.dims()[dim..=dim], &table.dims()[dim + 1..]].map(product);
     let picks = &ids.dims()[batch..];
     let dims: Dims = [&table.dims()[..dim], picks, &table.dims()[dim + 1..]].concat().into();
-    let mut buffer = table.pool().alloc::<T>(product(&dims));
+    let mut buffer = threads::pool_of([&table, ids]).alloc::<T>(product(&dims));
     let (ids, data) = (ids.contiguous(), table.data::<T>());
     let numbers = ids.as_slice::<i64>().chunks_exact(product(picks).max(1));
     let tables = starts(&table, batch).into_iter().zip(numbers);
