@@ -104,7 +104,8 @@ impl Group {
     /// that it owns: any number of them, each `len` elements long. The sum over no leaves at all is zeros.
     ///
     /// Within a rank every member reads `len` elements of each partial for its share and nothing is copied;
-    /// each rank sends and receives at most `2 len` elements for every joined partial.
+    /// each rank sends and receives at most `2 len` elements for every joined partial, or `len` in each of `log2` ranks
+    /// rounds where that takes less time.
     ///
     /// # Errors
     /// `Usage` where the reduction has no meaning for `T`, for a reduction other than the sum over no leaves,

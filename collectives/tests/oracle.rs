@@ -2,11 +2,12 @@
 
 use std::fmt::Debug;
 use std::ops::Range;
+use std::time::Duration;
 
 use axisgrad_collectives::axis::{blocks, share_of_blocks};
 use axisgrad_collectives::collective::tree::cover;
 use axisgrad_collectives::{
-    Buffer, Call, Element, Error, Group, Mesh, Node, Part, Partial, Reduction, Worker,
+    Buffer, Call, Element, Error, Group, Mesh, MeshBuilder, Node, Part, Partial, Reduction, Worker,
 };
 use num_complex::Complex;
 use proptest::prelude::*;
@@ -26,6 +27,11 @@ fn placements(workers: usize) -> Vec<(usize, usize)> {
 fn mesh((ranks, threads): (usize, usize)) -> Mesh {
     let builder = Mesh::builder().axes(["batch"]).threads(threads);
     if ranks == 1 { builder.build().unwrap() } else { builder.simulated_ranks(ranks).build().unwrap() }
+}
+
+/// Ranks that share no memory, as those of several machines.
+fn apart(ranks: usize, threads: usize) -> MeshBuilder {
+    Mesh::builder().axes(["batch"]).simulated_ranks(ranks).threads(threads).shared_memory(false)
 }
 
 /// Runs the program under a placement and returns what each member got.
@@ -197,6 +203,32 @@ proptest! {
         }
     }
 
+    /// Ranks that share no memory, few and many, whoever has which leaves: some have several that do not join, some none.
+    #[test]
+    fn reductions_among_ranks_of_several_machines(
+        ranks in 1usize..=11,
+        threads in 1usize..=2,
+        owners in prop::collection::vec(0usize..22, 1..40),
+        in_order in any::<bool>(),
+        len in prop_oneof![Just(0usize), 1usize..40, 3000usize..9000, 30_000usize..60_000],
+    ) {
+        let workers = ranks * threads;
+        let mut owners: Vec<usize> = owners.into_iter().map(|owner| owner % workers).collect();
+        if in_order {
+            owners.sort();
+        }
+        let leaves: Vec<Vec<f32>> = (0..owners.len()).map(|leaf| samples(leaf, len)).collect();
+        let expected = reduced(Reduction::Sum, &leaves);
+        let mesh = apart(ranks, threads).build().unwrap();
+        let sums = mesh.run_all(|w| {
+            let mine = (0..owners.len()).filter(|&leaf| owners[leaf] == w.index());
+            let partial = |leaf: usize| Partial { node: Node::leaf(leaf as u64), data: w.pool().copy_of(&leaves[leaf]) };
+            let (n, call) = (owners.len() as u64, Call::here("psum"));
+            w.group(&["batch"])?.all_reduce_tree::<f32>(&call, Reduction::Sum, n, len, mine.map(partial).collect())
+        });
+        sums.unwrap().iter().for_each(|got| same_bits(got, &expected, (ranks, threads, &owners, len)));
+    }
+
     #[test]
     fn all_to_all_of_uneven_parts(workers in 1usize..7, lens in prop::collection::vec(0usize..9, 36)) {
         let len = |from: usize, to: usize| lens[from * 6 + to];
@@ -241,6 +273,39 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+/// Every number of ranks that take one round, two, … of recursive doubling, with operands of all sizes.
+#[test]
+fn any_number_of_ranks_of_several_machines() {
+    for ranks in (1..=17).chain([23, 32]) {
+        let mesh = apart(ranks, 1).build().unwrap();
+        for len in [0, 3, 2500] {
+            let leaves: Vec<Vec<f64>> = (0..ranks).map(|rank| samples(rank, len)).collect();
+            let expected = reduced(Reduction::Sum, &leaves);
+            let sums = mesh.run_all(|w| {
+                let mine = w.pool().copy_of(&leaves[w.index()]);
+                w.group(&["batch"])?.all_reduce::<f64>(&Call::here("psum"), Reduction::Sum, mine)
+            });
+            sums.unwrap().iter().for_each(|got| same_bits(got, &expected, (ranks, len)));
+        }
+    }
+}
+
+/// Threads of a rank whose shares are not equally long go the same way.
+#[test]
+fn shares_on_both_sides_of_a_threshold() {
+    let mesh = apart(7, 2).timeout(Duration::from_secs(20)).build().unwrap();
+    // Among seven ranks the way changes at shares of 144 KiB.
+    for len in (73_728 - 192..73_728 + 192).step_by(31) {
+        let leaves: Vec<Vec<i32>> = (0..14).map(|member| samples(member, len)).collect();
+        let expected = reduced(Reduction::Sum, &leaves);
+        let sums = mesh.run_all(|w| {
+            let mine = w.pool().copy_of(&leaves[w.index()]);
+            w.group(&["batch"])?.all_reduce::<i32>(&Call::here("psum"), Reduction::Sum, mine)
+        });
+        sums.unwrap().iter().for_each(|got| same_bits(got, &expected, len));
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
+use super::across::{cross, everything};
 use super::exchange::{Out, Task, exchange};
 use super::tree::{Move, Node, Partial, Plan, evaluate};
 use super::{Member, Step, Then, len_of, usage};
@@ -169,9 +170,10 @@ impl Pieces {
 }
 
 /// Small operands: one round within a rank, one across. Large ones: every member reduces its own share of the
-/// operand, straight into memory that all members on its rank then hold; across ranks a share crosses once
-/// each way, and with more than two ranks each reduces a part of the share. Ranks of one machine exchange
-/// through the memory that they share, and so do threads of one rank what is not large.
+/// operand, straight into memory that all members on its rank then hold. Across ranks what is small goes by recursive
+/// doubling, or straight to everybody where there are few; of what is large a share crosses once each way, and with
+/// more than two ranks each reduces a part of the share. Ranks of one machine exchange through the memory that they
+/// share, and so do threads of one rank what is not large.
 pub(crate) fn all_reduce<T: Element>(
     member: &Member,
     call: &Call,
@@ -205,7 +207,7 @@ pub(crate) fn all_reduce<T: Element>(
 }
 
 /// The elements that one of `members` reduces.
-fn share_of(len: usize, members: usize, place: usize) -> Range<usize> {
+pub(crate) fn share_of(len: usize, members: usize, place: usize) -> Range<usize> {
     let range = share(len as u64, GRAIN, members, place);
     range.start as usize..range.end as usize
 }
@@ -219,15 +221,15 @@ fn small<T: Element>(reduce: Reduce<T>, turn: Option<u64>) -> Then<Buffer> {
         let joined = reduce.join(member, pieces)?;
         match turn {
             Some(turn) => Ok(on_boards(reduce, member, turn, joined)),
-            None => Ok(everything(reduce, member, joined)),
+            None => Ok(whole(reduce, member, joined)),
         }
     })
 }
 
 /// Every member gets what all have, and reduces it.
-fn everything<T: Element>(reduce: Reduce<T>, member: &Member, joined: Pieces) -> Step<Buffer> {
-    Step::post(joined.offer(member.far()), move |member, arrivals| {
-        Ok(Step::Done(reduce.total(member, Pieces::arrived(arrivals), reduce.len)?))
+fn whole<T: Element>(reduce: Reduce<T>, member: &Member, joined: Pieces) -> Step<Buffer> {
+    everything(reduce, member, joined, move |member, pieces| {
+        Ok(Step::Done(reduce.total(member, pieces, reduce.len)?))
     })
 }
 
@@ -262,7 +264,7 @@ fn on_boards<T: Element>(reduce: Reduce<T>, member: &Member, turn: u64, mut join
         if task.parts.is_empty() {
             joined.parts.push(Part::whole(out));
         }
-        Ok(everything(reduce, member, joined))
+        Ok(whole(reduce, member, joined))
     })
 }
 
@@ -282,7 +284,7 @@ fn share_on_boards<T: Element>(
     exchange(member, task, move |member, reduced, task| {
         let Out::Share(claim) = task.out else { unreachable!("it was one") };
         if !reduced {
-            return Ok(cross(reduce, member.layout.members(Reach::Across).len(), joined, claim, canvas));
+            return Ok(cross(reduce, member, joined, claim, canvas));
         }
         drop(claim);
         Ok(finish(canvas))
@@ -298,11 +300,11 @@ fn large<T: Element>(reduce: Reduce<T>, turn: Option<u64>) -> Then<Buffer> {
         let claim = canvas.claim(place);
         match member.across() {
             None => fill(reduce, &pieces, claim, canvas),
-            Some(across) => {
+            Some(_) => {
                 let joined = reduce.join(member, pieces)?;
                 Ok(match turn {
                     Some(turn) => share_on_boards(reduce, member, turn, joined, claim, canvas),
-                    None => cross(reduce, across.len(), joined, claim, canvas),
+                    None => cross(reduce, member, joined, claim, canvas),
                 })
             }
         }
@@ -310,7 +312,7 @@ fn large<T: Element>(reduce: Reduce<T>, turn: Option<u64>) -> Then<Buffer> {
 }
 
 /// Reduces one's share, and waits for the others on this rank to have done so.
-fn fill<T: Element>(
+pub(crate) fn fill<T: Element>(
     reduce: Reduce<T>,
     pieces: &Pieces,
     mut claim: Claim,
@@ -321,45 +323,6 @@ fn fill<T: Element>(
     Ok(finish(canvas))
 }
 
-fn finish(canvas: Canvas) -> Step<Buffer> {
+pub(crate) fn finish(canvas: Canvas) -> Step<Buffer> {
     Step::post(Offer::same(Reach::Rank, []), |_, _| Ok(Step::Done(canvas.freeze())))
-}
-
-/// Reduces one's share with its counterparts on the other ranks.
-fn cross<T: Element>(
-    reduce: Reduce<T>,
-    ranks: usize,
-    joined: Pieces,
-    claim: Claim,
-    canvas: Canvas,
-) -> Step<Buffer> {
-    if ranks == 2 {
-        let offer = joined.offer(Reach::Across);
-        return Step::post(offer, move |_, arrivals| fill(reduce, &Pieces::arrived(arrivals), claim, canvas));
-    }
-    halves(reduce, ranks, joined, claim, canvas)
-}
-
-/// Each rank reduces a part of the share, and then all exchange what they have.
-fn halves<T: Element>(
-    reduce: Reduce<T>,
-    ranks: usize,
-    joined: Pieces,
-    mut claim: Claim,
-    canvas: Canvas,
-) -> Step<Buffer> {
-    let len = claim.as_mut_slice::<T>().len();
-    let offer = joined.offer_each::<T>(Reach::Across, (0..ranks).map(move |rank| share_of(len, ranks, rank)));
-    Step::post(offer, move |member, arrivals| {
-        let mine = share_of(len, ranks, member.layout.place(Reach::Across)).len();
-        let part = Part::whole(reduce.total(member, Pieces::arrived(arrivals), mine)?);
-        Ok(Step::post(Offer::same(Reach::Across, [part]), move |_, arrivals| {
-            for (rank, arrival) in arrivals.iter().enumerate() {
-                let range = share_of(len, ranks, rank);
-                claim.as_mut_slice::<T>()[range].copy_from_slice(arrival.parts[0].as_slice());
-            }
-            drop(claim);
-            Ok(finish(canvas))
-        }))
-    })
 }

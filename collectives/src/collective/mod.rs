@@ -1,9 +1,10 @@
 //! The collectives, one file each, and what they share: a `Member` of a group, and the steps it takes.
 //!
-//! A collective is a chain of at most four rounds. `Member::start` posts the first offer; whenever a round
+//! A collective is a chain of rounds. `Member::start` posts the first offer; whenever a round
 //! is complete the next step computes on what arrived, and either posts again or is done. Nothing in a step
 //! waits, so a call that was started makes progress while its worker waits for any other.
 
+pub(crate) mod across;
 pub(crate) mod all_gather;
 pub(crate) mod all_reduce;
 pub(crate) mod all_to_all;

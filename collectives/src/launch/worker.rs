@@ -15,6 +15,7 @@ use crate::mesh::AxisSet;
 use crate::roster::Roster;
 use crate::signals::Signals;
 use crate::sync::Mutex;
+use crate::transport::doubling::meetings;
 use crate::transport::hybrid::{Address, Hybrid, tag};
 use crate::transport::threads::{Hub, Threads};
 use crate::transport::window::{Turns, Window};
@@ -257,9 +258,10 @@ fn layout(workers: &[usize], me: usize, threads: usize) -> Layout {
     let rank: Vec<usize> = all.iter().copied().filter(|member| rank_of(member) == me / threads).collect();
     let on_rank = |other: usize| all.iter().filter(|member| rank_of(member) == other).count();
     let even = all.iter().all(|member| on_rank(rank_of(member)) == rank.len());
-    let across = (even && rank.len() < all.len())
+    let across: Option<Vec<usize>> = (even && rank.len() < all.len())
         .then(|| all.iter().copied().filter(|member| member % rank.len() == index % rank.len()).collect());
-    Layout { index, all, rank, across }
+    let doubling = meetings(across.as_deref().unwrap_or_default(), index);
+    Layout { index, all, rank, across, doubling }
 }
 
 #[cfg(test)]

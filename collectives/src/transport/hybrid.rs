@@ -1,6 +1,6 @@
 //! Threads under ranks: members on the same rank meet in shared memory, the others over a link.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::threads::Threads;
@@ -26,7 +26,7 @@ pub(crate) struct Hybrid {
 }
 
 /// Offers that have arrived, by member and round.
-type Inbox = HashMap<(usize, u64), Arrival>;
+type Inbox = BTreeMap<(usize, u64), Arrival>;
 
 /// Where messages from and to a member go.
 #[derive(Clone, Copy)]
@@ -71,7 +71,7 @@ impl Hybrid {
     /// then it is another call.
     fn compare_with(&self, member: usize, round: u64, mine: &Signature, inbox: &Inbox) -> Result<()> {
         let call = round / ROUNDS * ROUNDS;
-        let mut others = (call..call + ROUNDS).filter_map(|round| inbox.get(&(member, round)));
+        let mut others = inbox.range((member, call)..(member, call + ROUNDS)).map(|(_, other)| other);
         let Some(other) = others.find(|other| !other.signature.agrees(mine)) else { return Ok(()) };
         let mut pair = [mine, &*other.signature];
         pair.sort_by_key(|signature| signature.worker);
@@ -107,7 +107,7 @@ impl Hybrid {
     /// What the members on this rank get.
     fn post_near(&self, round: u64, signature: &Arc<Signature>, offer: Offer) -> Result<()> {
         let reach = offer.reach;
-        if reach == Reach::Across {
+        if !is_near(reach) {
             let parts = parts_for(&offer.parts, self.layout.place(reach)).clone();
             let mine = Arrival { signature: signature.clone(), parts, nodes: offer.nodes, canvas: None };
             self.inbox.lock().expect("inbox").insert((self.layout.index, round), mine);
@@ -164,7 +164,7 @@ impl Transport for Hybrid {
     }
 
     fn missing(&self, round: u64, reach: Reach) -> Vec<usize> {
-        let near = if reach == Reach::Across { Vec::new() } else { self.local.missing(round, reach) };
+        let near = if is_near(reach) { self.local.missing(round, reach) } else { Vec::new() };
         let mut missing: Vec<usize> = near.into_iter().map(|place| self.layout.rank[place]).collect();
         if reach != Reach::Rank {
             let inbox = self.inbox.lock().expect("inbox");
@@ -173,6 +173,11 @@ impl Transport for Hybrid {
         }
         missing
     }
+}
+
+/// Whether members on this rank meet in the round, and not only one of them those on the others.
+fn is_near(reach: Reach) -> bool {
+    matches!(reach, Reach::All | Reach::Rank)
 }
 
 fn parts_for(parts: &Outgoing, place: usize) -> &Parts {

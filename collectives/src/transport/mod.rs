@@ -5,6 +5,7 @@
 //! are written on: `threads` through shared memory, `hybrid` through shared memory and a link.
 
 pub(crate) mod channels;
+pub(crate) mod doubling;
 pub(crate) mod hybrid;
 pub mod simulation;
 pub(crate) mod threads;
@@ -122,8 +123,8 @@ pub trait Link: Send + Sync {
     fn leave(&self) {}
 }
 
-/// Rounds that every call may use.
-pub(crate) const ROUNDS: u64 = 4;
+/// Rounds that every call may use: recursive doubling takes one for each bit of the number of ranks.
+pub(crate) const ROUNDS: u64 = 64;
 
 /// Which members a round goes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -134,6 +135,8 @@ pub(crate) enum Reach {
     Rank,
     /// On every rank the member that is where this one is, itself included.
     Across,
+    /// Of those across, the ones that this one meets in so many-th round of recursive doubling, itself included.
+    Doubling(usize),
 }
 
 /// Who the members of a group are to each other, seen from one of them.
@@ -144,6 +147,8 @@ pub(crate) struct Layout {
     pub(crate) rank: Vec<usize>,
     /// Only where every rank has equally many members, and there are several ranks.
     pub(crate) across: Option<Vec<usize>>,
+    /// Those across whom this one meets, for each round of recursive doubling.
+    pub(crate) doubling: Vec<Vec<usize>>,
 }
 
 impl Layout {
@@ -153,6 +158,7 @@ impl Layout {
             Reach::All => &self.all,
             Reach::Rank => &self.rank,
             Reach::Across => self.across.as_deref().unwrap_or_default(),
+            Reach::Doubling(round) => &self.doubling[round],
         }
     }
 

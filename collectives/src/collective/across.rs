@@ -1,0 +1,100 @@
+//! A reduction among ranks that share no memory: each has pieces, and all get the whole.
+//!
+//! | | rounds | messages of a rank | bytes that a rank sends, of `n` |
+//! |---|---|---|---|
+//! | everything to everybody | 1 | `P - 1` | `(P - 1) n` |
+//! | recursive doubling | `log2 P` | `log2 P` | `log2 P · n` |
+//! | halves: a part is reduced by each, and then sent to all | 2 | `2 (P - 1)` | `2 n` |
+//!
+//! Pieces that do not join yet go along until they do, so the bits do not depend on the way.
+
+use super::all_reduce::{Pieces, Reduce, fill, finish, share_of};
+use super::{Member, Step};
+use crate::buffer::{Buffer, Canvas, Claim};
+use crate::element::Element;
+use crate::error::Result;
+use crate::transport::{Offer, Part, Reach};
+
+/// Among so many ranks everybody sends to everybody: a round fewer is worth more than a few messages.
+const FEW: usize = 6;
+/// Bytes that cross in the time that a message takes the processors.
+const MESSAGE: usize = 16 << 10;
+
+/// How an exchange of everything goes on.
+pub(crate) trait Gathered: FnOnce(&Member, Pieces) -> Result<Step<Buffer>> + Send + 'static {}
+impl<F: FnOnce(&Member, Pieces) -> Result<Step<Buffer>> + Send + 'static> Gathered for F {}
+
+/// Every member gets what all have.
+pub(crate) fn everything<T: Element>(
+    reduce: Reduce<T>,
+    member: &Member,
+    joined: Pieces,
+    then: impl Gathered,
+) -> Step<Buffer> {
+    if member.across().is_some_and(|across| across.len() > FEW) {
+        return double(reduce, joined, 0, then);
+    }
+    Step::post(joined.offer(member.far()), |member, arrivals| then(member, Pieces::arrived(arrivals)))
+}
+
+/// The rounds of recursive doubling from this one on; what is on the way is joined as far as it goes.
+fn double<T: Element>(reduce: Reduce<T>, joined: Pieces, round: usize, then: impl Gathered) -> Step<Buffer> {
+    Step::post(joined.offer(Reach::Doubling(round)), move |member, mut arrivals| {
+        if arrivals.len() == 3 {
+            // The middle one is in the same half as the first, and has the same.
+            arrivals.remove(1);
+        }
+        let pieces = Pieces::arrived(arrivals);
+        if round + 1 == member.layout.doubling.len() {
+            return then(member, pieces);
+        }
+        Ok(double(reduce, reduce.join(member, pieces)?, round + 1, then))
+    })
+}
+
+/// Reduces one's share with its counterparts on the other ranks.
+pub(crate) fn cross<T: Element>(
+    reduce: Reduce<T>,
+    member: &Member,
+    joined: Pieces,
+    claim: Claim,
+    canvas: Canvas,
+) -> Step<Buffer> {
+    let ranks = member.layout.members(Reach::Across).len();
+    // Of a share as all on this rank have it, who must go the same way.
+    let bytes = reduce.len / member.layout.rank.len() * size_of::<T>();
+    if ranks == 2 || ranks > FEW && doubling_is_cheaper(ranks, bytes) {
+        return everything(reduce, member, joined, move |_, pieces| fill(reduce, &pieces, claim, canvas));
+    }
+    halves(reduce, ranks, joined, claim, canvas)
+}
+
+/// Whether so many bytes cost less sent whole in every round of doubling than cut for all, there and back.
+fn doubling_is_cheaper(ranks: usize, bytes: usize) -> bool {
+    let rounds = ranks.next_power_of_two().ilog2() as usize;
+    rounds * (bytes + MESSAGE) < 2 * bytes + 2 * (ranks - 1) * MESSAGE
+}
+
+/// Each rank reduces a part of the share, and then all exchange what they have.
+fn halves<T: Element>(
+    reduce: Reduce<T>,
+    ranks: usize,
+    joined: Pieces,
+    mut claim: Claim,
+    canvas: Canvas,
+) -> Step<Buffer> {
+    let len = claim.as_mut_slice::<T>().len();
+    let offer = joined.offer_each::<T>(Reach::Across, (0..ranks).map(move |rank| share_of(len, ranks, rank)));
+    Step::post(offer, move |member, arrivals| {
+        let mine = share_of(len, ranks, member.layout.place(Reach::Across)).len();
+        let part = Part::whole(reduce.total(member, Pieces::arrived(arrivals), mine)?);
+        Ok(Step::post(Offer::same(Reach::Across, [part]), move |_, arrivals| {
+            for (rank, arrival) in arrivals.iter().enumerate() {
+                let range = share_of(len, ranks, rank);
+                claim.as_mut_slice::<T>()[range].copy_from_slice(arrival.parts[0].as_slice());
+            }
+            drop(claim);
+            Ok(finish(canvas))
+        }))
+    })
+}
