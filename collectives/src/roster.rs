@@ -226,13 +226,19 @@ impl Roster {
         )
     }
 
-    /// The error of waiting too long, in `waiting`, with these workers.
-    pub(crate) fn late(&self, waiting: &LastCall, workers: &[usize], after: Duration) -> Error {
+    /// The error of waiting too long, in `waiting`, with these workers, who have all made the call that is `finished`.
+    pub(crate) fn late(
+        &self,
+        waiting: &LastCall,
+        finished: Option<&LastCall>,
+        workers: &[usize],
+        after: Duration,
+    ) -> Error {
         let me = waiting.signature.worker;
         let others = workers.iter().copied().filter(|&worker| worker != me);
         // Some wait for the missing ones themselves, in another round of the same call.
         let missing = others.filter(|&worker| !self.last_call(worker).is_some_and(|call| call.is(waiting)));
-        let lines: Vec<String> = missing.map(|worker| self.whereabouts(worker)).collect();
+        let lines: Vec<String> = missing.map(|worker| self.whereabouts(worker, finished)).collect();
         Error::new(
             ErrorKind::Timeout,
             format!(
@@ -250,8 +256,10 @@ impl Roster {
         )
     }
 
-    fn whereabouts(&self, worker: usize) -> String {
-        match self.last_call(worker) {
+    fn whereabouts(&self, worker: usize, finished: Option<&LastCall>) -> String {
+        let known = self.last_call(worker);
+        let newer = finished.filter(|call| known.as_ref().is_none_or(|known| known.is_before(call)));
+        match newer.or(known.as_ref()) {
             Some(call) => format!("worker {worker} is missing; its last call was {call}"),
             None => format!("worker {worker} is missing; it has made no call that is known of"),
         }
@@ -261,6 +269,10 @@ impl Roster {
 impl LastCall {
     fn is(&self, other: &Self) -> bool {
         self.group == other.group && self.number == other.number
+    }
+
+    fn is_before(&self, other: &Self) -> bool {
+        self.group == other.group && self.number < other.number
     }
 }
 

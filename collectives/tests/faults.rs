@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axisgrad_collectives::transport::simulation::Simulation;
 use axisgrad_collectives::{Call, Error, ErrorKind, Mesh, MeshBuilder, Reduction, Worker};
 
 type Outcome = Result<(), Error>;
@@ -143,6 +144,116 @@ fn members_that_wait_for_each_other_in_two_groups() {
     }) {
         assert_eq!(error.kind(), ErrorKind::Timeout);
         assert!(error.to_string().contains("is missing; its last call was barrier (faults.rs:"), "{error}");
+    }
+}
+
+/// Of sixteen ranks each meets four others: what a failure tells of them is what came in their messages.
+#[test]
+fn one_of_many_ranks_hears_from_few() {
+    let mesh = Mesh::builder().axis("batch", 16).simulated_ranks(16).shared_memory(false).build().unwrap();
+    let error = mesh.run(|w| -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        sum(w, &[1.0])?;
+        if w.index() == 5 { Err("enough".into()) } else { Ok(()) }
+    });
+    let text = format!("{:?}", error.unwrap_err());
+    let heard: Vec<usize> = (0..16).filter(|worker| text.contains(&format!("worker {worker}: "))).collect();
+    assert_eq!(heard, [1, 4, 5, 7, 13], "{text}");
+}
+
+/// The errors of seven ranks that share no memory and meet by recursive doubling, where each of them in turn is `other`.
+fn far_failures(timeout: Duration, program: impl Fn(&Worker, usize) -> Outcome + Sync) -> [Error; 7] {
+    let mesh = Mesh::builder().axis("batch", 7).simulated_ranks(7).shared_memory(false).timeout(timeout);
+    let mesh = mesh.build().unwrap();
+    [0, 1, 2, 3, 4, 5, 6].map(|other| mesh.run(|w| program(w, other)).unwrap_err())
+}
+
+/// Elements of operands that go by recursive doubling, and that are cut for all.
+const FAR: [usize; 2] = [1, 100_000];
+
+#[test]
+fn another_call_on_one_of_many_ranks() {
+    type Other = fn(&Worker, usize) -> Outcome;
+    let others: [(&str, Other); 5] = [
+        ("psum f32[2]", |w, _| sum(w, &[1.0; 2])),
+        ("psum f32[99999]", |w, _| sum(w, &[1.0; 99_999])),
+        ("psum i32[", |w, len| {
+            let (group, mine) = (w.group(&["batch"])?, w.pool().copy_of(&vec![1i32; len]));
+            group.all_reduce::<i32>(&Call::here("psum"), Reduction::Sum, mine).map(drop)
+        }),
+        ("all_gather f32[..]", |w, len| {
+            let (group, mine) = (w.group(&["batch"])?, w.pool().copy_of(&vec![1f32; len]));
+            group.all_gather::<f32>(&Call::here("all_gather"), mine).map(drop)
+        }),
+        ("barrier", |w, _| w.group(&["batch"])?.barrier(&Call::here("barrier"))),
+    ];
+    for (len, (shown, call)) in FAR.into_iter().flat_map(|len| others.map(|other| (len, other))) {
+        let errors = far_failures(Duration::from_secs(20), |w, other| match w.index() {
+            this if this == other => call(w, len),
+            _ => sum(w, &vec![1.0; len]),
+        });
+        for (other, error) in errors.iter().enumerate() {
+            assert_eq!(error.kind(), ErrorKind::Mismatch, "{error}");
+            let text = error.to_string();
+            assert!(text.contains(&format!("worker {other} calls {shown}")), "{text}");
+            assert!(text.contains(&format!(" calls psum f32[{len}] (faults.rs:")), "{text}");
+        }
+    }
+}
+
+#[test]
+fn two_kinds_of_calls_on_many_ranks() {
+    for error in far_failures(Duration::from_secs(20), |w, other| {
+        let len = if (w.index() + other) % 2 == 0 { FAR[0] } else { FAR[1] };
+        sum(w, &vec![1.0; len])
+    }) {
+        let text = error.to_string();
+        assert!(text.contains("calls psum f32[1] ") && text.contains("calls psum f32[100000] "), "{text}");
+    }
+}
+
+#[test]
+fn one_of_many_ranks_returns_early() {
+    for len in FAR {
+        let errors = far_failures(Duration::from_secs(20), |w, other| {
+            sum(w, &vec![1.0; len])?;
+            if w.index() == other { Ok(()) } else { sum(w, &vec![2.0; len + 1]) }
+        });
+        for (other, error) in errors.iter().enumerate() {
+            assert_eq!(error.kind(), ErrorKind::Peer, "{error}");
+            let begins = format!("worker {other} has finished while group `batch` waits for it\n");
+            assert!(error.to_string().starts_with(&begins), "{error}");
+        }
+    }
+}
+
+#[test]
+fn one_of_many_ranks_is_late() {
+    let errors = far_failures(Duration::from_millis(250), |w, other| {
+        sum(w, &[1.0])?;
+        if w.index() == other {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        sum(w, &[2.0, 3.0])
+    });
+    for (other, error) in errors.iter().enumerate() {
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        let missing = format!("worker {other} is missing; its last call was psum f32[1] (faults.rs:");
+        assert!(error.to_string().contains(&missing), "{error}");
+        assert_eq!(error.to_string().matches("is missing").count(), 1, "{error}");
+    }
+}
+
+/// A rank that is killed in the middle of a call is named.
+#[test]
+fn one_of_many_ranks_is_killed() {
+    for seed in 0..14 {
+        let victim = seed as usize % 7;
+        let simulation = Simulation::new(seed).crash(victim, seed * 11);
+        let mesh = Mesh::builder().axis("batch", 7).timeout(Duration::from_secs(1));
+        let mesh = mesh.simulation(&simulation, 7).build().unwrap();
+        let error = mesh.run(|w| (0..4).try_for_each(|_| sum(w, &[1.0]))).unwrap_err();
+        let named = [format!("rank {victim} has crashed"), format!("worker {victim} is missing")];
+        assert!(named.iter().any(|named| error.to_string().contains(named)), "seed {seed}: {error}");
     }
 }
 

@@ -27,6 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::mesh::AxisSet;
 use crate::roster::LastCall;
 use crate::signature::{Call, Signature};
+use crate::sync::Mutex;
 use crate::transport::window::Turns;
 use crate::transport::{Arrival, Layout, Offer, Reach, Transport};
 
@@ -44,6 +45,9 @@ pub(crate) struct Member {
     pub(crate) seat: Arc<Seat>,
     /// Calls that this member has started.
     pub(crate) calls: AtomicU64,
+    /// In a group over several ranks, the last call that this member has finished: all have made it, also those that it
+    /// has not heard of.
+    pub(crate) finished: Mutex<Option<LastCall>>,
 }
 
 /// What a collective does next.

@@ -141,8 +141,16 @@ impl<O> Running<O> {
         *state = next;
         if matches!(state, State::Done(Ok(_))) {
             tracing::debug!(target: "axisgrad::done", worker = self.signature.worker, number = self.number);
+            if self.member.across().is_some() {
+                *self.member.finished.lock().expect("finished") = Some(self.as_last());
+            }
         }
         stepped
+    }
+
+    fn as_last(&self) -> LastCall {
+        let (group, signature) = (self.member.name.clone(), self.signature.clone());
+        LastCall { group, number: self.number, signature }
     }
 
     fn exchange(&self, round: u64, mut exchange: Box<dyn Exchanging<O>>, looks: u32) -> (State<O>, bool) {
@@ -227,8 +235,7 @@ impl<O: Send> Advance for Running<O> {
     }
 
     fn as_last(&self) -> LastCall {
-        let (group, signature) = (self.member.name.clone(), self.signature.clone());
-        LastCall { group, number: self.number, signature }
+        Self::as_last(self)
     }
 }
 
@@ -358,6 +365,9 @@ impl Seat {
         if let Some(gone) = missing.find(|&worker| self.roster.has_left(worker, group.axes, this.number)) {
             return Some(self.roster.finished_early(&this.group, &this.signature, gone));
         }
-        left.is_zero().then(|| self.roster.late(&this, &group.workers, self.timeout))
+        left.is_zero().then(|| {
+            let finished = group.finished.lock().expect("finished");
+            self.roster.late(&this, finished.as_ref(), &group.workers, self.timeout)
+        })
     }
 }

@@ -164,6 +164,7 @@ impl Worker {
             workers,
             seat: self.seat.clone(),
             calls: AtomicU64::new(0),
+            finished: Mutex::new(None),
         }))
     }
 
