@@ -1,5 +1,5 @@
-//! What collectives among two threads of one process take: 1,000 calls in a row, so that a column in ms reads as µs for
-//! each, and the start of the workers, which is in it.
+//! What collectives among two threads of one process take, and among ranks that threads play, all on the cores of this
+//! machine: 1,000 calls in a row, so that a column in ms reads as µs for each, and the start of the workers, which is in it.
 //!
 //!     scripts/bench latency
 //!     cargo bench -p axisgrad-collectives --bench latency
@@ -9,8 +9,9 @@
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{scope, yield_now};
+use std::time::Duration;
 
-use axisgrad_collectives::{Call, Error, Group, Mesh, Reduction};
+use axisgrad_collectives::{Call, Error, Group, Mesh, MeshBuilder, Reduction};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 
@@ -22,10 +23,19 @@ fn main() {
     divan::main();
 }
 
-/// Times so many calls on both workers. They are one iteration: what measures is bound to its thread, and the other
-/// worker has to know how many come.
 fn among_two(bencher: Bencher, calls: usize, call: impl Fn(&Group) -> Result<(), Error> + Sync) {
-    let mesh = Mesh::builder().axis("batch", 2).threads(2).build().expect("a mesh");
+    among(bencher, Mesh::builder().axis("batch", 2).threads(2), calls, call);
+}
+
+/// Times so many calls on all workers. They are one iteration: what measures is bound to its thread, and the other
+/// workers have to know how many come.
+fn among(
+    bencher: Bencher,
+    builder: MeshBuilder,
+    calls: usize,
+    call: impl Fn(&Group) -> Result<(), Error> + Sync,
+) {
+    let mesh = builder.build().expect("a mesh");
     bencher.bench_local(|| {
         let run = mesh.run(|w| {
             let group = w.group(&["batch"])?;
@@ -45,13 +55,23 @@ fn barrier(bencher: Bencher) {
     among_two(bencher.counter(ItemsCount::new(CALLS)), CALLS, |group| group.barrier(&Call::here("barrier")));
 }
 
+fn sum(group: &Group, bytes: usize) -> Result<(), Error> {
+    let mine = group.pool().alloc::<f32>(bytes / 4).freeze();
+    group.all_reduce::<f32>(&Call::here("psum"), Reduction::Sum, mine).map(drop)
+}
+
 #[divan::bench(args = [64, 16 << 10, 1 << 20])]
 fn all_reduce(bencher: Bencher, bytes: usize) {
     let bencher = bencher.counter(ItemsCount::new(CALLS)).counter(BytesCount::new(bytes * CALLS));
-    among_two(bencher, CALLS, |group| {
-        let mine = group.pool().alloc::<f32>(bytes / 4).freeze();
-        group.all_reduce::<f32>(&Call::here("psum"), Reduction::Sum, mine).map(drop)
-    });
+    among_two(bencher, CALLS, |group| sum(group, bytes));
+}
+
+/// By messages, over a wire of 2 µs and 25 GB/s: what the processors have to do for all ranks.
+#[divan::bench(args = [2, 4, 6, 7, 8, 16, 32], sample_count = 5)]
+fn all_reduce_among_ranks(bencher: Bencher, ranks: usize) {
+    let mesh = Mesh::builder().axis("batch", ranks).simulated_ranks(ranks);
+    let mesh = mesh.simulated_network(Duration::from_micros(2), 25e9);
+    among(bencher.counter(ItemsCount::new(CALLS)), mesh, CALLS, |group| sum(group, 64));
 }
 
 /// What the machine itself takes: a line of the cache goes to the other core and comes back.
