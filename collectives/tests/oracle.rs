@@ -276,37 +276,30 @@ proptest! {
     }
 }
 
-/// Every number of ranks that take one round, two, … of recursive doubling, with operands of all sizes.
-#[test]
-fn any_number_of_ranks_of_several_machines() {
-    for ranks in (1..=17).chain([23, 32]) {
-        let mesh = apart(ranks, 1).build().unwrap();
-        for len in [0, 3, 2500] {
-            let leaves: Vec<Vec<f64>> = (0..ranks).map(|rank| samples(rank, len)).collect();
-            let expected = reduced(Reduction::Sum, &leaves);
-            let sums = mesh.run_all(|w| {
-                let mine = w.pool().copy_of(&leaves[w.index()]);
-                w.group(&["batch"])?.all_reduce::<f64>(&Call::here("psum"), Reduction::Sum, mine)
-            });
-            sums.unwrap().iter().for_each(|got| same_bits(got, &expected, (ranks, len)));
-        }
-    }
-}
-
-/// Threads of a rank whose shares are not equally long go the same way.
-#[test]
-fn shares_on_both_sides_of_a_threshold() {
-    let mesh = apart(7, 2).timeout(Duration::from_secs(20)).build().unwrap();
-    // Among seven ranks the way changes at shares of 144 KiB.
-    for len in (73_728 - 192..73_728 + 192).step_by(31) {
-        let leaves: Vec<Vec<i32>> = (0..14).map(|member| samples(member, len)).collect();
+/// Sums over ranks that share no memory, of operands of these lengths.
+fn check_apart<T: Sample>(ranks: usize, threads: usize, lens: impl Iterator<Item = usize>) {
+    let mesh = apart(ranks, threads).timeout(Duration::from_secs(20)).build().unwrap();
+    for len in lens {
+        let leaves: Vec<Vec<T>> = (0..ranks * threads).map(|member| samples(member, len)).collect();
         let expected = reduced(Reduction::Sum, &leaves);
         let sums = mesh.run_all(|w| {
             let mine = w.pool().copy_of(&leaves[w.index()]);
-            w.group(&["batch"])?.all_reduce::<i32>(&Call::here("psum"), Reduction::Sum, mine)
+            w.group(&["batch"])?.all_reduce::<T>(&Call::here("psum"), Reduction::Sum, mine)
         });
-        sums.unwrap().iter().for_each(|got| same_bits(got, &expected, len));
+        sums.unwrap().iter().for_each(|got| same_bits(got, &expected, (ranks, threads, len)));
     }
+}
+
+/// All that take one round, two, … of recursive doubling.
+#[test]
+fn any_number_of_ranks_of_several_machines() {
+    (1..=17).chain([23, 32]).for_each(|ranks| check_apart::<f64>(ranks, 1, [0, 3, 2500].into_iter()));
+}
+
+/// Threads of a rank whose shares are not equally long go the same way: among seven ranks it changes at 144 KiB.
+#[test]
+fn shares_on_both_sides_of_a_threshold() {
+    check_apart::<i32>(7, 2, (73_728 - 192..73_728 + 192).step_by(31));
 }
 
 /// Sub-groups of a mesh of two axes, on one rank, across ranks, and unevenly over ranks.
