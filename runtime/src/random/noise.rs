@@ -1,20 +1,21 @@
 //! Noise for private training.
 
-use super::LAYOUT;
-use super::distributions::normal;
 use super::threefry::{Float, Key};
+use crate::array::kernels::vectors::{Loop, widest};
 use crate::array::{Array, threads};
 use crate::dtype::{DType, Real};
 use crate::tensor::Tensor;
 
 /// Elements that are drawn at a time, to be added while they are in the first-level cache.
-const CHUNK: usize = 512;
+const CHUNK: usize = 2048;
 
 /// `(sum + deviation · z) / count` with standard normal `z`: the mean of `count` terms of which `sum` is the sum, with
 /// noise on it, as in private training (Abadi et al., *Deep learning with differential privacy*, 2016, algorithm 1).
 ///
-/// `T[..]{a} -> T[..]{a}` for `f32` and `f64`; the noise does not vary over axes. It is that of
-/// [`normal`](super::normal), added in one pass over memory.
+/// `T[..]{a} -> T[..]{a}` for `f32` and `f64`, in one pass over memory. The noise does not vary over axes. In `f64` it is
+/// that of [`normal`](super::normal). In `f32` two elements share the block of [`Key::bits`] that one takes there: `2i`
+/// and `2i + 1` are the pair that Box and Muller's formula (1958) makes of the first and the second half of the
+/// `u64` number `i`.
 ///
 /// # Panics
 /// If the elements are of another type.
@@ -27,13 +28,18 @@ const CHUNK: usize = 512;
 /// ```
 #[track_caller]
 pub fn noisy_mean(sum: &Tensor, key: Key, deviation: f64, count: f64) -> Tensor {
-    let plain = sum.tape().is_none() && sum.axes().is_empty();
-    let array = match sum.dtype() {
-        DType::F32 if plain => in_one_pass::<f32>(sum.array(), key, deviation as f32, count as f32),
-        DType::F64 if plain => in_one_pass::<f64>(sum.array(), key, deviation, count),
-        dtype => return (sum + normal(key, dtype, sum.dims()) * deviation) / count,
+    let of = |sum: &Array, deviation: f64, count: f64| -> Tensor {
+        match sum.dtype() {
+            DType::F32 => in_one_pass::<f32>(sum, key, deviation as f32, count as f32).into(),
+            DType::F64 => in_one_pass::<f64>(sum, key, deviation, count).into(),
+            other => panic!("noisy_mean: only f32 and f64 have noise, not {other}"),
+        }
     };
-    array.into()
+    if sum.tape().is_none() && sum.axes().is_empty() {
+        return of(sum.array(), deviation, count);
+    }
+    let noise = of(&Array::zeros(sum.dtype(), sum.dims()), 1.0, 1.0);
+    (sum + noise * deviation) / count
 }
 
 fn in_one_pass<T: Real + Float>(sum: &Array, key: Key, deviation: T, count: T) -> Array {
@@ -44,20 +50,40 @@ fn in_one_pass<T: Real + Float>(sum: &Array, key: Key, deviation: T, count: T) -
     threads::split(pool, buffer.as_mut_slice::<T>(), part, |start, out| {
         for (i, out) in out.chunks_mut(CHUNK).enumerate() {
             let first = start + i * CHUNK;
-            T::normals(key, LAYOUT, total, first, out);
-            for (z, &term) in out.iter_mut().zip(&terms[first..]) {
-                *z = (term + *z * deviation) / count;
-            }
+            T::noise(key, first, out);
+            widest(Mean { terms: &terms[first..], deviation, count, noise: out });
         }
     });
     Array::from_written::<T>(sum.dims(), buffer)
 }
 
+/// From noise to the mean with it.
+struct Mean<'a, T> {
+    terms: &'a [T],
+    deviation: T,
+    count: T,
+    noise: &'a mut [T],
+}
+
+impl<T: Real> Loop for Mean<'_, T> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (z, &term) in self.noise.iter_mut().zip(self.terms) {
+            *z = (term + *z * self.deviation) / self.count;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use axisgrad_collectives::Pool;
+
     use super::*;
     use crate::check::{check_grads, same_bits};
-    use crate::ops::{psum, reshape};
+    use crate::ops::{psum, reshape, zeros};
+    use crate::random::normal;
 
     fn terms(dtype: DType, dims: [usize; 2]) -> Tensor {
         let len = dims[0] * dims[1];
@@ -68,11 +94,49 @@ mod tests {
     #[test]
     fn one_pass_has_the_bits_of_the_formula() {
         for dtype in [DType::F32, DType::F64] {
-            for (sum, dims) in [(terms(dtype, [3, 700]), [3, 700]), (terms(dtype, [700, 3]).t(), [3, 700])] {
-                let formula = (&sum + normal(Key::new(3), dtype, &dims) * 0.7) / 3.0;
+            for (sum, dims) in
+                [(terms(dtype, [3, 1700]), [3, 1700]), (terms(dtype, [1700, 3]).t(), [3, 1700])]
+            {
+                let noise = noisy_mean(&zeros(dtype, dims), Key::new(3), 1.0, 1.0);
+                let formula = (&sum + &noise * 0.7) / 3.0;
                 let fused = noisy_mean(&sum, Key::new(3), 0.7, 3.0);
                 assert!(same_bits(&fused.to_array(), &formula.to_array()));
             }
+        }
+    }
+
+    #[test]
+    fn threads_draw_what_one_draws() {
+        let sum = terms(DType::F32, [3, 43_691]);
+        let alone = noisy_mean(&sum, Key::new(3), 0.7, 3.0).to_array();
+        for count in [2, 3] {
+            let pool = Pool::new();
+            threads::attach(&pool, count);
+            let shared = Tensor::from(sum.to_array().copied_to(&pool));
+            assert!(same_bits(&noisy_mean(&shared, Key::new(3), 0.7, 3.0).to_array(), &alone));
+        }
+    }
+
+    #[test]
+    fn the_noise_is_standard_normal_and_in_f64_that_of_normal() {
+        let noise = |dtype| noisy_mean(&zeros(dtype, [4096]), Key::new(3), 1.0, 1.0);
+        assert!(same_bits(
+            &noise(DType::F64).to_array(),
+            &normal(Key::new(3), DType::F64, &[4096]).to_array()
+        ));
+        let [even, odd] = [0, 1].map(|part| reshape(&noise(DType::F32), [2048, 2]).index(1, part));
+        for (moment, expected) in [
+            (&even * &odd, 0.0),
+            (even.clone(), 0.0),
+            (odd.clone(), 0.0),
+            (&even * &even, 1.0),
+            (&odd * &odd, 1.0),
+            (&even * &even * &even * &even, 3.0),
+            (&odd * &odd * &odd * &odd, 3.0),
+            (&even * &even * &odd * &odd, 1.0),
+        ] {
+            let (mean, var) = (moment.mean(()).item::<f32>(), moment.var(()).item::<f32>());
+            assert!((mean - expected).abs() < 4.0 * (var / 2048.0).sqrt(), "{mean} {expected}");
         }
     }
 

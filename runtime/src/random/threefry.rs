@@ -5,6 +5,7 @@
 //! indices, and a worker computes exactly its own part of the array that all workers draw together.
 
 mod bits;
+mod box_muller;
 mod distributions;
 mod gamma;
 
@@ -91,23 +92,30 @@ pub const fn block(key: Key, counter: [u32; 2]) -> [u32; 2] {
 /// [`block`] of several counters, round by round: the rounds of one wait for each other.
 #[inline(always)]
 const fn blocks<const N: usize>(Key([k0, k1]): Key, counters: [[u32; 2]; N]) -> [[u32; 2]; N] {
-    const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
-    let keys = [k0, k1, k0 ^ k1 ^ 0x1BD1_1BDA];
-    let mut x = added(counters, [k0, k1]);
-    let mut group = 0;
-    while group < 5 {
-        let mut round = 0;
-        while round < 4 {
-            let mut i = 0;
-            while i < N {
-                x[i][0] = x[i][0].wrapping_add(x[i][1]);
-                x[i][1] = x[i][1].rotate_left(ROTATIONS[group % 2][round]) ^ x[i][0];
-                i += 1;
-            }
-            round += 1;
-        }
-        group += 1;
-        x = added(x, [keys[group % 3], keys[(group + 1) % 3].wrapping_add(group as u32)]);
+    const EVEN: [u32; 4] = [13, 15, 26, 6];
+    const ODD: [u32; 4] = [17, 29, 16, 24];
+    let k2 = k0 ^ k1 ^ 0x1BD1_1BDA;
+    let x = added(counters, [k0, k1]);
+    let x = added(four_rounds(x, EVEN), [k1, k2.wrapping_add(1)]);
+    let x = added(four_rounds(x, ODD), [k2, k0.wrapping_add(2)]);
+    let x = added(four_rounds(x, EVEN), [k0, k1.wrapping_add(3)]);
+    let x = added(four_rounds(x, ODD), [k1, k2.wrapping_add(4)]);
+    added(four_rounds(x, EVEN), [k2, k0.wrapping_add(5)])
+}
+
+// In a loop over rounds the rotations would not be constants to the compiler.
+#[inline(always)]
+const fn four_rounds<const N: usize>(x: [[u32; 2]; N], [a, b, c, d]: [u32; 4]) -> [[u32; 2]; N] {
+    round(round(round(round(x, a), b), c), d)
+}
+
+#[inline(always)]
+const fn round<const N: usize>(mut x: [[u32; 2]; N], rotation: u32) -> [[u32; 2]; N] {
+    let mut i = 0;
+    while i < N {
+        x[i][0] = x[i][0].wrapping_add(x[i][1]);
+        x[i][1] = x[i][1].rotate_left(rotation) ^ x[i][0];
+        i += 1;
     }
     x
 }

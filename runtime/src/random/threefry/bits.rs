@@ -86,6 +86,50 @@ const fn join([high, low]: [u32; 2]) -> u64 {
     (high as u64) << 32 | low as u64
 }
 
+/// Blocks that are drawn together, for the vectors: as streams, since the rounds of a block wait for each other.
+pub(super) const BLOCKS: usize = STREAMS * STREAM;
+const STREAMS: usize = 4;
+const STREAM: usize = 64;
+
+/// The first words of [`BLOCKS`] blocks, and the second ones.
+pub(super) struct BlockWords([[[u32; STREAM]; STREAMS]; 2]);
+
+impl BlockWords {
+    pub(super) const fn new() -> Self {
+        Self([[[0; STREAM]; STREAMS]; 2])
+    }
+
+    /// Draws those of the blocks from number `first` on.
+    #[inline(always)]
+    pub(super) fn draw(&mut self, key: Key, first: usize) {
+        let [high, low] = counter(first);
+        if low.checked_add(BLOCKS as u32).is_none() {
+            return self.draw_one_by_one(key, first);
+        }
+        let [heads, tails] = &mut self.0;
+        for i in 0..STREAM as u32 {
+            let counters = std::array::from_fn(|stream| [high, low + i + (stream * STREAM) as u32]);
+            let words: [_; STREAMS] = blocks(key, counters);
+            for (stream, [head, tail]) in words.into_iter().enumerate() {
+                (heads[stream][i as usize], tails[stream][i as usize]) = (head, tail);
+            }
+        }
+    }
+
+    #[cold]
+    fn draw_one_by_one(&mut self, key: Key, first: usize) {
+        let [heads, tails] = self.both_mut();
+        for (i, (head, tail)) in heads.iter_mut().zip(tails).enumerate() {
+            [*head, *tail] = block(key, counter(first + i));
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn both_mut(&mut self) -> [&mut [u32]; 2] {
+        self.0.each_mut().map(|words| words.as_flattened_mut())
+    }
+}
+
 /// The words from number `first` on.
 struct Words<'a> {
     key: Key,
@@ -98,19 +142,14 @@ impl Loop for Words<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { key, first, words } = self;
-        let ([high, low], half) = (counter(first), words.len() / 2);
-        if u32::try_from(words.len()).ok().and_then(|len| low.checked_add(len)).is_none() {
-            return words.iter_mut().zip(first..).for_each(|(word, i)| *word = mixed_word(key, i));
+        let mut drawn = BlockWords::new();
+        for (i, words) in self.words.chunks_mut(BLOCKS).enumerate() {
+            drawn.draw(self.key, self.first + i * BLOCKS);
+            let [heads, tails] = drawn.both_mut();
+            for ((word, head), tail) in words.iter_mut().zip(heads).zip(tails) {
+                *word = *head ^ *tail;
+            }
         }
-        let (left, rest) = words.split_at_mut(half);
-        let (right, last) = rest.split_at_mut(half);
-        for (i, (left, right)) in left.iter_mut().zip(right).enumerate() {
-            let low = low + i as u32;
-            let [[a, b], [c, d]] = blocks(key, [[high, low], [high, low + half as u32]]);
-            (*left, *right) = (a ^ b, c ^ d);
-        }
-        last.iter_mut().for_each(|word| *word = mixed_word(key, first + 2 * half));
     }
 }
 

@@ -3,6 +3,7 @@
 use std::f64::consts::SQRT_2;
 use std::ops::Range;
 
+use super::box_muller::normal_pairs;
 use super::{Bits, Key, Layout};
 use crate::array::erf_inv::{erf_inv, erf_inv_centre, erf_inv_single};
 use crate::array::kernels::vectors::{Loop, widest};
@@ -20,6 +21,9 @@ pub trait Float: Copy + PartialOrd {
     fn span(low: Self, high: Self) -> Self;
     /// See [`normal`]: those from index `first` on. In one loop, which becomes vector code in `f32`.
     fn normals(key: Key, layout: Layout, total: usize, first: usize, out: &mut [Self]);
+    /// Standard normals from index `first` on, by the cheapest way: [`normal_pairs`] in `f32`, in `f64`, where each
+    /// takes a whole block, [`normal`].
+    fn noise(key: Key, first: usize, out: &mut [Self]);
     /// Nearest value of this type.
     fn from_f64(x: f64) -> Self;
     /// The same value.
@@ -29,7 +33,7 @@ pub trait Float: Copy + PartialOrd {
 }
 
 macro_rules! floats {
-    ($($float:ident from $word:ident),*) => {$(
+    ($($float:ident from $word:ident, noise $noise:expr;)*) => {$(
         impl OfWord<$word> for $float {
             #[inline(always)]
             fn of_word(word: $word) -> Self {
@@ -63,6 +67,10 @@ macro_rules! floats {
                 }
             }
 
+            fn noise(key: Key, first: usize, out: &mut [Self]) {
+                $noise(key, first, out);
+            }
+
             #[inline(always)]
             fn from_f64(x: f64) -> Self {
                 x as $float
@@ -82,7 +90,10 @@ trait OfWord<W> {
     fn of_word(word: W) -> Self;
 }
 
-floats!(f32 from u32, f64 from u64);
+floats! {
+    f32 from u32, noise normal_pairs;
+    f64 from u64, noise |key, first, out| Self::normals(key, Layout::Partitionable, 0, first, out);
+}
 
 /// Uniform between -1 and 1, neither of them included.
 #[inline(always)]
