@@ -49,7 +49,7 @@ pub use linalg::{
 pub use map::{Each, cast, copy, map1, map2, map3};
 pub use normalize::Normalize;
 pub use pool::{window_put, window_take};
-pub use reduce::{all, any, max, min, prod, reduce, sum};
+pub use reduce::{all, any, max, min, prod, reduce, square_sum, sum};
 pub use rows::{Fold, RowDims, add_rows, fold_rows, missing, take_rows};
 pub use softmax::{
     causal_softmax, cross_entropy, cross_entropy_ct, log_softmax, logsumexp, softmax, softmax_ct,

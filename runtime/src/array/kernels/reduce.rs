@@ -24,6 +24,14 @@ pub fn sum(a: &Array, dims: &[usize]) -> Array {
     dispatch!(a.dtype() in [numeric], T => reduce(a, dims, T::ZERO, T::plus))
 }
 
+/// [`sum`] of the squares, which are never in memory.
+///
+/// # Panics
+/// If the elements are no real floats, or a dim does not exist.
+pub fn square_sum(a: &Array, dims: &[usize]) -> Array {
+    dispatch!(a.dtype() in [float], T => reduce_of(a, dims, T::ZERO, |x: T| x.times(x), T::plus))
+}
+
 /// The product over `dims`, which disappear: `T[..] -> T[..]`. Integers wrap; of nothing it is 1.
 ///
 /// # Panics
@@ -93,6 +101,17 @@ pub fn reduce<T: Scalar>(
     identity: T,
     combine: impl Fn(T, T) -> T + Copy + Sync,
 ) -> Array {
+    reduce_of(a, dims, identity, |x| x, combine)
+}
+
+/// [`reduce`] of what `of` makes of each element.
+fn reduce_of<T: Scalar>(
+    a: &Array,
+    dims: &[usize],
+    identity: T,
+    of: impl Fn(T) -> T + Copy + Sync,
+    combine: impl Fn(T, T) -> T + Copy + Sync,
+) -> Array {
     assert!(dims.iter().all(|dim| *dim < a.ndim()), "reduce: dims {dims:?} of {:?}", a.dims());
     let result: Dims = (0..a.ndim()).filter(|dim| !dims.contains(dim)).map(|dim| a.dims()[dim]).collect();
     let mut buffer = a.pool().alloc::<T>(result.iter().product());
@@ -102,7 +121,7 @@ pub fn reduce<T: Scalar>(
     } else {
         let offsets = Offsets::new(&first(a, |dim| !dims.contains(&dim)));
         let kept = first(a, |dim| dims.contains(&dim));
-        let fold = Fold { identity, combine };
+        let fold = Fold { identity, of, combine };
         let part = threads::part(a.pool(), out.len(), a.len(), threads::ELEMENTS);
         let part = part.next_multiple_of(offsets.side_by_side());
         threads::split(a.pool(), out, part, |start, out| {
@@ -148,7 +167,7 @@ fn reduce_into<T: Scalar>(
     kept: &Array,
     data: &[T],
     offsets: &Offsets,
-    fold: &Fold<T, impl Fn(T, T) -> T + Copy>,
+    fold: &Fold<T, impl Fn(T) -> T + Copy, impl Fn(T, T) -> T + Copy>,
 ) {
     let nest = Nest::new(kept.dims(), [kept]);
     let mut hold = Vec::new();
@@ -169,13 +188,14 @@ fn reduce_into<T: Scalar>(
     });
 }
 
-/// A reduction's neutral element and how two elements become one.
-struct Fold<T, F> {
+/// A reduction's neutral element, what is made of each element, and how two of these become one.
+struct Fold<T, G, F> {
     identity: T,
+    of: G,
     combine: F,
 }
 
-impl<T: Scalar, F: Fn(T, T) -> T + Copy> Fold<T, F> {
+impl<T: Scalar, G: Fn(T) -> T + Copy, F: Fn(T, T) -> T + Copy> Fold<T, G, F> {
     /// All of `x`.
     #[inline]
     fn run(&self, x: &[T]) -> T {
@@ -184,9 +204,9 @@ impl<T: Scalar, F: Fn(T, T) -> T + Copy> Fold<T, F> {
             let mut lanes = [self.identity; LANES];
             let (whole, rest) = block.as_chunks::<LANES>();
             for eight in whole {
-                self.add_row(&mut lanes, eight);
+                self.take_row(&mut lanes, eight);
             }
-            self.add_row(&mut lanes, rest);
+            self.take_row(&mut lanes, rest);
             blocks.push([self.tree(lanes)], |x, y| self.add_row(x, y));
         }
         blocks.finish(|x, y| self.add_row(x, y)).map_or(self.identity, |[x]| x)
@@ -200,12 +220,19 @@ impl<T: Scalar, F: Fn(T, T) -> T + Copy> Fold<T, F> {
             for block in offsets.chunks(BLOCK) {
                 let mut lanes = [[self.identity; TILE]; LANES];
                 for (r, offset) in block.iter().enumerate() {
-                    self.add_row(&mut lanes[r % LANES], &data[(at + offset) as usize..][..out.len()]);
+                    self.take_row(&mut lanes[r % LANES], &data[(at + offset) as usize..][..out.len()]);
                 }
                 blocks.push(self.tree_of_rows(lanes), |x, y| self.add_row(x, y));
             }
             let sum: [T; TILE] = blocks.finish(|x, y| self.add_row(x, y)).expect("a row");
             out.copy_from_slice(&sum[..out.len()]);
+        }
+    }
+
+    #[inline]
+    fn take_row(&self, to: &mut [T], row: &[T]) {
+        for (to, &x) in to.iter_mut().zip(row) {
+            *to = (self.combine)(*to, (self.of)(x));
         }
     }
 
@@ -320,6 +347,9 @@ mod tests {
             let flipped = sum(&a.flip(0).expand_dims(0), &[2]).to_vec::<f32>();
             assert_eq!((&rows, &rows), (&columns, &strided), "{extent}");
             assert_eq!((rows[36], rows[0]), (one, flipped[36]));
+            let squares = sum(&super::super::map2(&a, &a, f32::times), &[1]).to_vec::<f32>();
+            assert_eq!(square_sum(&a, &[1]).to_vec::<f32>(), squares);
+            assert_eq!(square_sum(&a.permute(&[1, 0]).contiguous(), &[0]).to_vec::<f32>(), squares);
             let far = a.permute(&[1, 0]).contiguous().slice(1, 3, 37, 11);
             assert_eq!(sum(&far, &[0]).to_vec::<f32>(), [rows[3], rows[14], rows[25], rows[36]]);
         }

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::{Gradients, Passing, Sweep};
 use crate::bind::vary;
 use crate::op::Op;
-use crate::ops::cast;
+use crate::ops::{cast, square_sum};
 use crate::tape::{Kind, Tape};
 use crate::tensor::Tensor;
 use crate::types::AxisSet;
@@ -118,7 +118,7 @@ impl Sweep<'_> {
     pub(super) fn square_leaf(&mut self, leaf: usize, ct: Tensor, own: &AxisSet, site: Site) {
         let collected = self.squares.as_mut().expect("they are collected");
         let size = if ct.dtype().is_complex() { ct.abs() } else { ct.clone() };
-        collected.squares.insert(leaf, (&size * &size).sum(()));
+        collected.squares.insert(leaf, square_sum(&size));
         let axes = ct.axes().minus(own);
         collected.hold(&axes, |summed| Held { leaf, summed, ct, through: None, site });
     }

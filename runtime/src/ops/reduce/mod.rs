@@ -7,6 +7,7 @@ mod logical;
 mod logsumexp;
 mod moments;
 mod prod;
+mod square_sum;
 mod sum;
 
 pub use along::{IntoDims, Keep, keep};
@@ -16,5 +17,6 @@ pub use logical::{all, any};
 pub use logsumexp::logsumexp;
 pub use moments::{mean, norm, std, std_ddof, var, var_ddof};
 pub use prod::prod;
+pub(crate) use square_sum::square_sum;
 pub use sum::sum;
 pub(crate) use sum::sum_dims;
