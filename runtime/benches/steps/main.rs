@@ -242,7 +242,9 @@ fn show(w: &Worker) {
     let more = kinds.into_iter().flat_map(|kind| one_by_one.map(|(model, batch)| (model, kind, batch)));
     for (model, kind, batch) in all.into_iter().chain(more) {
         let mut step = ready(w, model, kind, batch).step;
-        (0..5).for_each(|_| drop(step(false)));
+        for _ in 0..5 {
+            step(false);
+        }
         let (start, faults) = (Instant::now(), page_faults());
         let mut times = Vec::new();
         while times.len() < 5 || start.elapsed() < Duration::from_secs(1) {
