@@ -5,6 +5,7 @@
 //! are those of one thread.
 
 use std::sync::Arc;
+use std::thread::ThreadId;
 
 use axisgrad_collectives::Pool;
 use rayon::ThreadPool;
@@ -17,33 +18,42 @@ pub(crate) const ELEMENTS: usize = 1 << 16;
 /// Multiplications from which on threads save time.
 pub(crate) const PRODUCTS: usize = 1 << 20;
 
-/// What a worker leaves with its pool: the threads of its kernels, if they have more than its own.
-struct Threads(Option<ThreadPool>);
+/// What a worker leaves with its pool.
+struct Owner {
+    thread: ThreadId,
+    /// Those of its kernels, if they have more than its own.
+    threads: Option<ThreadPool>,
+}
 
-/// Makes `pool` a worker's, whose kernels use so many threads; a pool keeps the first threads that it gets.
+thread_local! {
+    static THIS: ThreadId = std::thread::current().id();
+}
+
+/// Makes `pool` that of the worker on this thread, whose kernels use so many threads; a pool keeps its first owner.
 ///
-/// Where the system has none to give, kernels go on as they are.
+/// Where the system has no threads to give, kernels go on as they are.
 pub(crate) fn attach(pool: &Pool, threads: usize) {
-    if !is_workers(pool) {
+    if pool.attachment::<Owner>().is_none() {
         let name = |i| format!("kernel {i}");
         let build = || rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build().ok();
-        pool.attach(Arc::new(Threads((threads > 1).then(build).flatten())));
+        let threads = (threads > 1).then(build).flatten();
+        pool.attach(Arc::new(Owner { thread: THIS.with(ThreadId::clone), threads }));
     }
 }
 
-fn is_workers(pool: &Pool) -> bool {
-    pool.attachment::<Threads>().is_some()
+fn is_own(pool: &Pool) -> bool {
+    pool.attachment::<Owner>().is_some_and(|owner| THIS.with(|this| owner.thread == *this))
 }
 
 fn of(pool: &Pool) -> Option<&ThreadPool> {
-    pool.attachment::<Threads>()?.0.as_ref()
+    pool.attachment::<Owner>()?.threads.as_ref()
 }
 
-/// Where the result of these operands comes from: the worker's pool, if one is from there, else that of the one with
-/// the most memory. What a training step frees must be there for what it makes next: a weight's own pool would keep it
-/// for that weight.
+/// Where the result of these operands comes from: this worker's pool, if one is from there, else that of the one with the
+/// most memory. What a training step frees must be there for what it makes next: in the pool of a weight, or of the
+/// worker that summed its gradient, others would not find it.
 pub(crate) fn pool_of<const N: usize>(operands: [&Array; N]) -> &Pool {
-    let rank = |a: &&&Array| (is_workers(a.pool()), a.memory());
+    let rank = |a: &&&Array| (is_own(a.pool()), a.memory());
     operands.iter().max_by_key(rank).expect("an operand").pool()
 }
 
@@ -229,16 +239,16 @@ mod tests {
     fn results_are_made_where_the_workers_operand_is() {
         let (workers, other) = (Pool::new(), Pool::new());
         attach(&workers, 1);
+        std::thread::scope(|scope| drop(scope.spawn(|| attach(&other, 1))));
         let [x, ids] = [DType::F32, DType::I64].map(|dtype| Array::ones(dtype, [4]).copied_to(&workers));
         let weight = Array::ones(DType::F32, [40, 4]).copied_to(&other);
         let dims = DotDims { batch: smallvec![], contract: smallvec![(1, 0)] };
         let rows = take_rows::<f32>(&weight, &ids, RowDims { batch: 0, dim: 0 }, 0.0);
         for result in [dot(&weight, &x, &dims), map2(&weight, &x, |w: f32, x: f32| w + x), rows] {
-            assert!(is_workers(result.pool()));
+            assert!(is_own(result.pool()));
         }
         // Between others it is the one with more memory, however often a smaller one is repeated.
-        attach(&other, 1);
-        let repeated = x.broadcast_to(&[1000, 4]);
+        let repeated = Array::ones(DType::F32, [4]).broadcast_to(&[1000, 4]);
         assert!(std::ptr::eq(pool_of([&repeated, &weight]), weight.pool()));
     }
 
