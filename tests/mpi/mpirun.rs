@@ -174,6 +174,13 @@ fn every_collective_on_one_to_four_ranks() {
     }
 }
 
+/// From seven ranks on small sums go by recursive doubling; here threads play them.
+#[test]
+fn every_collective_on_seven_ranks() {
+    let end = Run::start(1, SUITE, &["--simulate", "7", "--messages-only"]).end();
+    assert!(end.succeeds().contains(" checks on "), "{}", end.text);
+}
+
 #[test]
 fn nothing_goes_wrong() {
     let end = victim("none", &[]);
