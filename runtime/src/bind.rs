@@ -9,12 +9,13 @@ use smallvec::SmallVec;
 use crate::array::kernels::cast;
 use crate::array::{Array, Dims};
 use crate::error::violation;
+use crate::listed::Listed;
 use crate::op::Op;
 use crate::tape::{Kind, Node, Tape};
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
 
-type Operands = SmallVec<[Tensor; 2]>;
+type Operands = SmallVec<[Tensor; 3]>;
 
 /// Applies `op`, at the caller's line.
 ///
@@ -44,11 +45,9 @@ fn prepare(op: &dyn Op, inputs: &[&Tensor], site: &'static Location<'static>) ->
     (union, operands)
 }
 
-/// `f` of each; cheaper than to collect, for the few operands that an op has.
-fn each<X, Y>(inputs: &[X], mut f: impl FnMut(&X) -> Y) -> SmallVec<[Y; 2]> {
-    let mut outputs = SmallVec::new();
-    inputs.iter().for_each(|x| outputs.push(f(x)));
-    outputs
+/// `f` of each of the operands; most ops have no more than three.
+fn each<X, Y>(inputs: &[X], f: impl FnMut(&X) -> Y) -> SmallVec<[Y; 3]> {
+    inputs.iter().map(f).listed()
 }
 
 /// The arrays of operands that are on no tape, with the lane dims of all their axes, and those axes.
@@ -56,14 +55,14 @@ pub(crate) fn operands(
     op: &dyn Op,
     inputs: &[&Tensor],
     site: &'static Location<'static>,
-) -> (SmallVec<[Array; 2]>, AxisSet) {
+) -> (SmallVec<[Array; 3]>, AxisSet) {
     let union = union_of(op.name(), inputs, site);
     (each(inputs, |x| vary(x, &union, site).array().clone()), union)
 }
 
 /// Infers, to fail before any work is done; `eval` need not check again.
 fn check(op: &dyn Op, inputs: &[&Tensor], site: &'static Location<'static>) {
-    let types: SmallVec<[&TensorType; 2]> = each(inputs, |x| x.ty());
+    let types: SmallVec<[&TensorType; 3]> = each(inputs, |x| x.ty());
     if let Err(rule) = op.infer(&types) {
         violation(op.name(), &rule, inputs, site);
     }
@@ -92,7 +91,7 @@ fn with_settled(
     inputs: &[&Tensor],
     site: &'static Location<'static>,
 ) -> AxisSet {
-    let mut level: SmallVec<[&Tensor; 2]> = each(inputs, |x| *x);
+    let mut level: SmallVec<[&Tensor; 3]> = each(inputs, |x| *x);
     while let Some(tape) = top(level.iter().copied()) {
         check_open(op, tape, inputs, site);
         for axis in unsettled(tape, &level).iter() {
@@ -107,7 +106,7 @@ fn unsettled(tape: &Tape, inputs: &[&Tensor]) -> AxisSet {
     if inputs.len() < 2 {
         return AxisSet::new();
     }
-    let mut settled: SmallVec<[AxisSet; 2]> = SmallVec::new();
+    let mut settled: SmallVec<[AxisSet; 3]> = SmallVec::new();
     inputs.iter().filter_map(|x| x.on(tape)).for_each(|(node, _)| settled.push(tape.settled(node)));
     let mixed = |axis: &_| !tape.reduces(axis) && settled.iter().any(|s| !s.contains(axis.name()));
     settled.iter().fold(AxisSet::new(), |all, s| all.union(&s.filter(mixed)).unwrap_or(all))
@@ -143,7 +142,7 @@ fn vary_ground(x: &Tensor, missing: &AxisSet) -> Tensor {
     let axes = x.axes().union(missing).expect("missing axes are new ones");
     let expanded = axes.iter().enumerate().filter(|(_, axis)| missing.contains(axis.name()));
     let array = expanded.fold(x.array().clone(), |array, (i, _)| array.expand_dims(i));
-    let dims: Dims = axes.lane_dims().into_iter().chain(x.dims().iter().copied()).collect();
+    let dims: Dims = axes.lane_dims().into_iter().chain(x.dims().iter().copied()).listed();
     Tensor::ground(array.broadcast_to(&dims), axes)
 }
 
@@ -182,7 +181,7 @@ fn eval(op: &dyn Op, inputs: &[Tensor], union: &AxisSet) -> Tensor {
 /// operands'.
 fn eval_widened(op: &dyn Op, inputs: &[Tensor], union: &AxisSet) -> Tensor {
     let arrays = each(inputs, |x| computable(x.array()));
-    let types: SmallVec<[&TensorType; 2]> = inputs.iter().map(Tensor::ty).collect();
+    let types: SmallVec<[&TensorType; 3]> = inputs.iter().map(Tensor::ty).listed();
     let (dtype, _) = op.infer(&types).expect("the rule holds");
     Tensor::ground(cast(&op.eval(&arrays, union), dtype), op.axes(union))
 }

@@ -20,6 +20,7 @@ pub mod grad;
 pub mod io;
 pub mod jacobian;
 pub mod jvp;
+mod listed;
 pub mod nn;
 pub mod op;
 pub mod ops;

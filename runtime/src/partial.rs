@@ -15,6 +15,7 @@ use crate::array::kernels::add_into;
 use crate::array::{Array, Dims};
 use crate::bind::computable;
 use crate::dtype::{DType, Scalar, dispatch};
+use crate::listed::Listed;
 use crate::op::SumOp;
 use crate::ops::cast;
 use crate::ops::psum::Psum;
@@ -49,8 +50,8 @@ impl PartialSum {
         let lanes = union.filter(|a| a.name() != axis.name());
         let rest = op.summed().filter(|a| a.name() != axis.name());
         let (result, dims) = op.part_type(inputs, union);
-        let dims = lanes.lane_dims().into_iter().chain(dims).collect();
-        let inputs: SmallVec<[Array; 2]> = inputs.iter().map(computable).collect();
+        let dims = lanes.lane_dims().into_iter().chain(dims).listed();
+        let inputs: SmallVec<[Array; 3]> = inputs.iter().map(computable).listed();
         let parts = op.block_sums(&inputs, union, joined);
         Self { axis, rest, lanes, dtype: result.compute(), result, dims, parts, joined }
     }

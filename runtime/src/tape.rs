@@ -5,7 +5,7 @@
 //! gradient needs no code of its own.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::panic::Location;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,7 +37,7 @@ pub(crate) struct Tape {
     around: SmallVec<[(u64, u64); 1]>,
     nodes: RefCell<Vec<Node>>,
     /// The `pvary` of a node that was asked for before: one per value and set of axes.
-    varied: RefCell<HashMap<usize, Varied>>,
+    varied: RefCell<BTreeMap<usize, Varied>>,
 }
 
 /// The nodes that are one value taken to vary over some axes.
@@ -64,7 +64,7 @@ pub(crate) enum Kind {
     /// `pvary`: node `of`, taken to a value that varies over `axes` too.
     Vary { of: usize, axes: AxisSet },
     /// An op; an operand that is not on this tape has no node.
-    Apply { op: Rc<dyn Op>, inputs: SmallVec<[Option<usize>; 2]>, values: SmallVec<[Tensor; 2]> },
+    Apply { op: Rc<dyn Op>, inputs: SmallVec<[Option<usize>; 3]>, values: SmallVec<[Tensor; 3]> },
     /// A function that is transposed as a whole; an operand that is not on this tape has no node. Its results are the
     /// parts that follow.
     Call(Call),

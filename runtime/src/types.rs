@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use crate::array::Dims;
 use crate::dtype::DType;
+use crate::listed::Listed;
 
 /// A named axis as one worker sees it: its name and size, the positions that are this worker's lanes, and the
 /// group of workers that hold the others. Cheap to clone.
@@ -148,7 +149,7 @@ impl PartialEq for AxisSet {
 impl FromIterator<Axis> for AxisSet {
     /// The axes must come in storage order, each once.
     fn from_iter<I: IntoIterator<Item = Axis>>(axes: I) -> Self {
-        let axes: SmallVec<[Axis; 4]> = axes.into_iter().collect();
+        let axes: SmallVec<[Axis; 4]> = axes.into_iter().listed();
         if axes.is_empty() { Self(None) } else { Self(Some(axes.as_slice().into())) }
     }
 }
@@ -214,7 +215,7 @@ impl AxisSet {
     /// # Errors
     /// The other axis of that name, if it is of another size.
     pub fn with(&self, axis: &Axis) -> Result<Self, Axis> {
-        let mut set: SmallVec<[Axis; 4]> = self.iter().cloned().collect();
+        let mut set: SmallVec<[Axis; 4]> = self.iter().cloned().listed();
         match self.position(axis.name()) {
             Some(i) if set[i] == *axis => set[i] = set[i].elder(axis).clone(),
             Some(i) => return Err(set.swap_remove(i)),
@@ -251,12 +252,12 @@ impl AxisSet {
     }
 
     /// The axes for which `keep` holds.
-    pub fn filter(&self, mut keep: impl FnMut(&Axis) -> bool) -> Self {
-        if self.is_empty() {
-            return Self::new();
+    pub fn filter(&self, keep: impl Fn(&Axis) -> bool) -> Self {
+        match self.iter().filter(|axis| keep(axis)).count() {
+            0 => Self::new(),
+            count if count == self.len() => self.clone(),
+            _ => self.iter().filter(|axis| keep(axis)).cloned().collect(),
         }
-        let kept: SmallVec<[&Axis; 4]> = self.iter().filter(|axis| keep(axis)).collect();
-        if kept.len() == self.len() { self.clone() } else { kept.into_iter().cloned().collect() }
     }
 
     /// The axes that are not in `other`.

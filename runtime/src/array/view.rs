@@ -1,6 +1,7 @@
 //! Views: other dims over the same memory.
 
 use super::*;
+use crate::listed::Listed;
 
 impl Array {
     fn with_layout(&self, dims: Dims, strides: Strides, offset: usize) -> Self {
@@ -29,8 +30,8 @@ impl Array {
     pub fn permute(&self, order: &[usize]) -> Self {
         let named_once = (0..self.ndim()).all(|dim| order.contains(&dim)) && order.len() == self.ndim();
         assert!(named_once, "permute: {order:?} is no order of the dims {:?}", self.dims());
-        let dims = order.iter().map(|&dim| self.dims[dim]).collect();
-        let strides = order.iter().map(|&dim| self.strides[dim]).collect();
+        let dims = order.iter().map(|&dim| self.dims[dim]).listed();
+        let strides = order.iter().map(|&dim| self.strides[dim]).listed();
         self.with_layout(dims, strides, self.offset)
     }
 
@@ -76,6 +77,17 @@ impl Array {
         self.check_dim("index", dim);
         assert!(index < self.dims[dim], "index: {index} of dim {dim}, which has {}", self.dims[dim]);
         self.slice(dim, index, index + 1, 1).squeeze(dim)
+    }
+
+    /// The part at index 0 of each of the first `count` dims, without them.
+    ///
+    /// # Panics
+    /// If there are fewer dims, or no elements.
+    #[track_caller]
+    pub(crate) fn first_of(&self, count: usize) -> Self {
+        assert!(!self.is_empty(), "first_of: {:?} has no elements", self.dims());
+        let (dims, strides) = (&self.dims[count..], &self.strides[count..]);
+        self.with_layout(Dims::from_slice(dims), Strides::from_slice(strides), self.offset)
     }
 
     /// A new dim of size 1 before dim `dim` (after all, when it is the number of dims).
@@ -143,7 +155,7 @@ impl Array {
 pub(crate) fn broadcast_strides(from: &[usize], strides: &[isize], to: &[usize]) -> Strides {
     let new = to.len() - from.len();
     let old = (0..from.len()).map(|i| if from[i] == to[new + i] { strides[i] } else { 0 });
-    std::iter::repeat_n(0, new).chain(old).collect()
+    std::iter::repeat_n(0, new).chain(old).listed()
 }
 
 /// The strides with which the same memory reads as `to`, if there are any.
@@ -207,6 +219,7 @@ mod tests {
         assert_eq!(a.flip(0).to_vec::<i32>(), [3, 4, 5, 0, 1, 2]);
         assert_eq!(a.flip(1).slice(1, 0, 3, 2).to_vec::<i32>(), [2, 0, 5, 3]);
         assert_eq!(a.index(1, 1).to_vec::<i32>(), [1, 4]);
+        assert_eq!(a.first_of(1).to_vec::<i32>(), [0, 1, 2]);
         assert_eq!(a.slice(0, 2, 2, 1).dims(), [0, 3]);
         let column = a.slice(1, 1, 2, 1);
         assert_eq!(column.broadcast_to(&[2, 2, 2]).to_vec::<i32>(), [1, 1, 4, 4, 1, 1, 4, 4]);

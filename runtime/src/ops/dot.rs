@@ -11,6 +11,7 @@ use crate::array::{Array, Dims};
 use crate::bind::bind_at;
 use crate::dtype::{DType, promote};
 use crate::error::violation;
+use crate::listed::Listed;
 use crate::op::{FusedSum, Op};
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
@@ -68,12 +69,12 @@ impl Side {
 
     /// The dims of this side that are paired: batch dims, then contracted ones.
     fn named(self, dims: &DotDims) -> Dims {
-        dims.batch.iter().chain(&dims.contract).map(|pair| self.of(pair)).collect()
+        dims.batch.iter().chain(&dims.contract).map(|pair| self.of(pair)).listed()
     }
 
     fn free(self, dims: &DotDims, ndim: usize) -> Dims {
         let named = self.named(dims);
-        (0..ndim).filter(|dim| !named.contains(dim)).collect()
+        (0..ndim).filter(|dim| !named.contains(dim)).listed()
     }
 }
 
@@ -135,7 +136,7 @@ impl DotGeneral {
         let batch = self.dims.batch.iter().map(|&(a, _)| x[a]);
         let left = Side::Left.free(&self.dims, x.len()).into_iter().map(|dim| x[dim]);
         let right = Side::Right.free(&self.dims, y.len()).into_iter().map(|dim| y[dim]);
-        batch.chain(left).chain(right).collect()
+        batch.chain(left).chain(right).listed()
     }
 
     fn transposed(&self, wrt: usize, inputs: &[Tensor]) -> Transposed {
@@ -148,13 +149,13 @@ impl DotGeneral {
         let (batch, m) = (self.dims.batch.len(), Side::Left.free(&self.dims, x));
         let n = Side::Right.free(&self.dims, y);
         let dims = DotDims {
-            batch: self.dims.batch.iter().enumerate().map(|(i, &(_, b))| (i, b)).collect(),
-            contract: n.iter().enumerate().map(|(i, &dim)| (batch + m.len() + i, dim)).collect(),
+            batch: self.dims.batch.iter().enumerate().map(|(i, &(_, b))| (i, b)).listed(),
+            contract: n.iter().enumerate().map(|(i, &dim)| (batch + m.len() + i, dim)).listed(),
         };
         let mut k = self.dims.contract.clone();
         k.sort_unstable_by_key(|&(_, b)| b);
         let batch = self.dims.batch.iter().map(|&(a, _)| a);
-        let source: Dims = batch.chain(m).chain(k.iter().map(|&(a, _)| a)).collect();
+        let source: Dims = batch.chain(m).chain(k.iter().map(|&(a, _)| a)).listed();
         Transposed { dims, order: inverse(&source) }
     }
 
@@ -163,13 +164,13 @@ impl DotGeneral {
         let (batch, m) = (self.dims.batch.len(), Side::Left.free(&self.dims, x));
         let n = Side::Right.free(&self.dims, y);
         let dims = DotDims {
-            batch: self.dims.batch.iter().enumerate().map(|(i, &(a, _))| (a, i)).collect(),
-            contract: m.iter().enumerate().map(|(i, &dim)| (dim, batch + i)).collect(),
+            batch: self.dims.batch.iter().enumerate().map(|(i, &(a, _))| (a, i)).listed(),
+            contract: m.iter().enumerate().map(|(i, &dim)| (dim, batch + i)).listed(),
         };
         let mut k = self.dims.contract.clone();
         k.sort_unstable();
         let batch = self.dims.batch.iter().map(|&(_, b)| b);
-        let source: Dims = batch.chain(k.iter().map(|&(_, b)| b)).chain(n).collect();
+        let source: Dims = batch.chain(k.iter().map(|&(_, b)| b)).chain(n).listed();
         Transposed { dims, order: inverse(&source) }
     }
 }
@@ -177,8 +178,9 @@ impl DotGeneral {
 /// The same contraction of operands with lane dims in front: `lanes` of them run together.
 pub(super) fn with_lanes(dims: &DotDims, lanes: std::ops::Range<usize>) -> DotDims {
     let n = lanes.end;
-    let shifted = |pairs: &[(usize, usize)]| pairs.iter().map(|&(a, b)| (a + n, b + n)).collect::<Pairs>();
-    let batch = lanes.map(|lane| (lane, lane)).chain(shifted(&dims.batch)).collect();
+    let shifted =
+        |pairs: &[(usize, usize)]| pairs.iter().map(|&(a, b)| (a + n, b + n)).listed::<[(usize, usize); 2]>();
+    let batch = lanes.map(|lane| (lane, lane)).chain(shifted(&dims.batch)).listed();
     DotDims { batch, contract: shifted(&dims.contract) }
 }
 

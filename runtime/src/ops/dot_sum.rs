@@ -9,6 +9,7 @@ use super::reshape::reshape;
 use crate::array::kernels::{self, DotDims, LaneBlocks};
 use crate::array::{Array, Dims};
 use crate::dtype::DType;
+use crate::listed::Listed;
 use crate::op::{Op, SumOp};
 use crate::partial::PartialSum;
 use crate::tensor::Tensor;
@@ -28,7 +29,7 @@ impl Op for DotSum {
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<(DType, Dims), String> {
         let (dtype, dims) = self.dot.infer(inputs)?;
-        Ok((dtype, self.order.iter().map(|&dim| dims[dim]).collect()))
+        Ok((dtype, self.order.iter().map(|&dim| dims[dim]).listed()))
     }
 
     fn axes(&self, union: &AxisSet) -> AxisSet {
@@ -53,7 +54,7 @@ impl SumOp for DotSum {
     fn part_type(&self, inputs: &[Array], axes: &AxisSet) -> (DType, Dims) {
         let [x, y] = [&inputs[0].dims()[axes.len()..], &inputs[1].dims()[axes.len()..]];
         let dims = self.dot.result(x, y);
-        (inputs[0].dtype(), self.order.iter().map(|&dim| dims[dim]).collect())
+        (inputs[0].dtype(), self.order.iter().map(|&dim| dims[dim]).listed())
     }
 
     fn block_sums(&self, inputs: &[Array], axes: &AxisSet, joined: bool) -> Vec<(Node, Array)> {
@@ -61,7 +62,7 @@ impl SumOp for DotSum {
         let lane = axes.position(axis.name()).expect("an axis of the operands");
         let dims = contracting(with_lanes(&self.dot.dims, 0..axes.len()), lane);
         let others = axes.len() - 1;
-        let order: Dims = (0..others).chain(self.order.iter().map(|dim| dim + others)).collect();
+        let order: Dims = (0..others).chain(self.order.iter().map(|dim| dim + others)).listed();
         let blocks = LaneBlocks { first: axis.lanes().start, block: axis.block(), blocks: axis.leaves() };
         let contract = if joined { kernels::dot_tree_partials } else { kernels::dot_block_partials };
         let parts = contract(&inputs[0], &inputs[1], &dims, 0, blocks);

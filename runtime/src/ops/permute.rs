@@ -6,6 +6,7 @@ use crate::array::{Array, Dims};
 use crate::bind::bind;
 use crate::dtype::DType;
 use crate::error::violation;
+use crate::listed::Listed;
 use crate::op::Op;
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
@@ -117,12 +118,12 @@ impl Op for Permute {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<(DType, Dims), String> {
-        Ok((inputs[0].dtype, self.order.iter().map(|&dim| inputs[0].dims[dim]).collect()))
+        Ok((inputs[0].dtype, self.order.iter().map(|&dim| inputs[0].dims[dim]).listed()))
     }
 
     fn eval(&self, inputs: &[Array], axes: &AxisSet) -> Array {
         let lanes = axes.len();
-        let order: Dims = (0..lanes).chain(self.order.iter().map(|dim| dim + lanes)).collect();
+        let order: Dims = (0..lanes).chain(self.order.iter().map(|dim| dim + lanes)).listed();
         inputs[0].permute(&order)
     }
 

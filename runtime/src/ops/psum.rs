@@ -9,6 +9,7 @@ use crate::array::kernels::{self, LaneBlocks};
 use crate::array::{Array, Dims};
 use crate::bind::{bind_at, vary};
 use crate::dtype::DType;
+use crate::listed::Listed;
 use crate::op::{Op, SumOp};
 use crate::ops::cast;
 use crate::partial::PartialSum;
@@ -95,7 +96,7 @@ impl SumOp for Psum {
 
 /// Moves one dim to the front.
 pub(crate) fn lanes_first(x: &Array, dim: usize) -> Array {
-    let mut order: Dims = (0..x.ndim()).filter(|&d| d != dim).collect();
+    let mut order: Dims = (0..x.ndim()).filter(|&d| d != dim).listed();
     order.insert(0, dim);
     x.permute(&order)
 }

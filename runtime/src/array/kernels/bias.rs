@@ -11,7 +11,7 @@ pub fn add_bias(mut x: Array, bias: &Array) -> Array {
     let bias = bias.broadcast_to(x.dims());
     let one_row = bias.strides().iter().rev().skip(1).all(|&stride| stride == 0);
     let in_place = one_row && !x.is_empty() && x.dtype().is_float() && {
-        let row = (1..bias.ndim()).fold(bias.clone(), |row, _| row.index(0, 0)).contiguous();
+        let row = bias.first_of(bias.ndim() - 1).contiguous();
         dispatch!(x.dtype() in [float], T => add_row::<T>(&mut x, row.as_slice()))
     };
     if in_place { x } else { dispatch!(x.dtype() in [numeric], T => map2(&x, &bias, T::plus)) }

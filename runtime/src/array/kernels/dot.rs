@@ -13,6 +13,7 @@ use super::reduce::sum;
 use crate::array::view::runs;
 use crate::array::{Array, Dims, Strides, row_major, threads};
 use crate::dtype::{Scalar, dispatch};
+use crate::listed::Listed;
 
 /// Which dims of two operands belong together: pairs of (dim of the left, dim of the right).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -55,6 +56,8 @@ pub(super) struct Operand {
     pub array: Array,
     /// How many of the dims are of the batch, and how many of them and the free ones.
     ends: [usize; 2],
+    /// The free dims and the contracted ones in memory.
+    runs: [Run; 2],
 }
 
 /// For each batch dim.
@@ -74,40 +77,32 @@ impl Operand {
         let (l, r): (Dims, Dims) = dims.batch.iter().copied().unzip();
         let (l_depth, r_depth): (Dims, Dims) = dims.contract.iter().copied().unzip();
         let (lhs, rhs) = (Self::new(lhs, &l, &l_depth), Self::new(rhs, &r, &r_depth));
-        let result = lhs.batch().iter().chain(lhs.free()).chain(rhs.free()).copied().collect();
+        let result = lhs.batch().iter().chain(lhs.free()).chain(rhs.free()).copied().listed();
         (lhs, rhs, result)
     }
 
     /// A view of `array`; a copy if its free or its contracted dims are not one dim in memory.
     fn new(array: &Array, batch: &[usize], contract: &[usize]) -> Self {
         let free = (0..array.ndim()).filter(|dim| !batch.contains(dim) && !contract.contains(dim));
-        let order: Dims = batch.iter().copied().chain(free).chain(contract.iter().copied()).collect();
+        let order: Dims = batch.iter().copied().chain(free).chain(contract.iter().copied()).listed();
         let ends = [batch.len(), array.ndim() - contract.len()];
-        let view = Self { array: array.permute(&order), ends };
-        if view.run(view.free_range()).is_some() && view.run(ends[1]..array.ndim()).is_some() {
-            view
-        } else {
-            view.copied()
-        }
+        let array = array.permute(&order);
+        Self::of(array.clone(), ends).unwrap_or_else(|| Self::copied(&array, ends))
+    }
+
+    /// An operand of an array with its dims in order, if its free and its contracted dims each are one in memory.
+    fn of(array: Array, ends: [usize; 2]) -> Option<Self> {
+        let runs = [run(&array, ends[0]..ends[1])?, run(&array, ends[1]..array.ndim())?];
+        Some(Self { array, ends, runs })
     }
 
     /// In row-major order, but for batch dims that are repeated and stay so.
-    fn copied(&self) -> Self {
-        let repeated = (0..self.ends[0]).filter(|&dim| self.array.strides()[dim] == 0);
-        let once = repeated.fold(self.array.clone(), |a, dim| a.slice(dim, 0, a.dims()[dim].min(1), 1));
+    fn copied(array: &Array, ends: [usize; 2]) -> Self {
+        let repeated = (0..ends[0]).filter(|&dim| array.strides()[dim] == 0);
+        let once = repeated.fold(array.clone(), |a, dim| a.slice(dim, 0, a.dims()[dim].min(1), 1));
         // Without elements nothing is out of order, and yet the strides need not be those of one dim.
         let ordered = if once.is_empty() { once.reshape(once.dims()) } else { once.contiguous() };
-        Self { array: ordered.broadcast_to(self.array.dims()), ends: self.ends }
-    }
-
-    fn free_range(&self) -> std::ops::Range<usize> {
-        self.ends[0]..self.ends[1]
-    }
-
-    fn run(&self, range: std::ops::Range<usize>) -> Option<Run> {
-        let dims = &self.array.dims()[range.clone()];
-        // Where there are no elements, strides mean nothing.
-        if dims.contains(&0) { Some((0, 1)) } else { join(dims, &self.array.strides()[range]) }
+        Self::of(ordered.broadcast_to(array.dims()), ends).expect("one run each")
     }
 
     pub fn batch(&self) -> &[usize] {
@@ -115,22 +110,21 @@ impl Operand {
     }
 
     fn free(&self) -> &[usize] {
-        &self.array.dims()[self.free_range()]
+        &self.array.dims()[self.ends[0]..self.ends[1]]
     }
 
     /// The free dims as one.
     pub fn rows(&self) -> usize {
-        self.free().iter().product()
+        self.runs[0].0
     }
 
     /// The contracted dims as one.
     pub fn columns(&self) -> usize {
-        self.array.dims()[self.ends[1]..].iter().product()
+        self.runs[1].0
     }
 
     pub fn matrix<T: Scalar>(&self) -> Matrix<'_, T> {
-        let (rows, row_stride) = self.run(self.free_range()).expect("one run");
-        let (columns, column_stride) = self.run(self.ends[1]..self.array.ndim()).expect("one run");
+        let [(rows, row_stride), (columns, column_stride)] = self.runs;
         Matrix { data: self.array.data(), at: self.array.offset(), rows, columns, row_stride, column_stride }
     }
 }
@@ -157,7 +151,7 @@ fn outer<T: Scalar>(
     rhs: &Operand,
     multiply: impl Fn(&mut [T], usize, Matrix<T>, Matrix<T>) + Sync,
 ) -> Array {
-    let result: Dims = lhs.batch().iter().copied().chain([lhs.rows(), rhs.rows()]).collect();
+    let result: Dims = lhs.batch().iter().copied().chain([lhs.rows(), rhs.rows()]).listed();
     let pool = threads::pool_of([&lhs.array, &rhs.array]);
     let mut buffer = pool.alloc::<T>(result.iter().product());
     if !result.contains(&0) {
@@ -179,17 +173,17 @@ struct Products<'a> {
 impl<'a> Products<'a> {
     /// Makes rows of as many batch dims as it can, and loops over the others.
     fn plan(lhs: &Operand, rhs: &'a Operand, result: &Strides) -> Self {
-        let shared: Flags = (0..lhs.ends[0]).map(|dim| rhs.array.strides()[dim] == 0).collect();
+        let shared: Flags = (0..lhs.ends[0]).map(|dim| rhs.array.strides()[dim] == 0).listed();
         let last = shared.iter().rposition(|shared| !shared).map_or(0, |dim| dim + 1);
-        let innermost: Flags = (0..lhs.ends[0]).map(|dim| dim >= last).collect();
+        let innermost: Flags = (0..lhs.ends[0]).map(|dim| dim >= last).listed();
         let (lhs, rows, folded) = [shared, innermost, Flags::from_elem(false, lhs.ends[0])]
             .into_iter()
             .find_map(|fold| as_rows(lhs, &fold, result).map(|(lhs, rows)| (lhs, rows, fold)))
             .expect("the free dims alone are rows");
-        let looped: Dims = (0..folded.len()).filter(|&dim| !folded[dim]).collect();
-        let dims: Dims = looped.iter().map(|&dim| lhs.array.dims()[dim]).collect();
+        let looped: Dims = (0..folded.len()).filter(|&dim| !folded[dim]).listed();
+        let dims: Dims = looped.iter().map(|&dim| lhs.array.dims()[dim]).listed();
         let strides = [lhs.array.strides(), rhs.array.strides(), result]
-            .map(|strides| looped.iter().map(|&dim| strides[dim]).collect());
+            .map(|strides| looped.iter().map(|&dim| strides[dim]).listed());
         let starts = Nest::of(&dims, strides, [lhs.array.offset(), rhs.array.offset(), 0]);
         Self { lhs, rhs, rows, starts }
     }
@@ -242,20 +236,27 @@ pub(super) fn each_product(
 /// The batch dims in `fold` and the free dims as the rows of one matrix, where result and operand allow it; the
 /// operand is copied if that makes it so.
 fn as_rows(lhs: &Operand, fold: &[bool], result: &Strides) -> Option<(Operand, (usize, isize, isize))> {
-    let folded: Dims = (0..fold.len()).filter(|&dim| fold[dim]).collect();
-    let (free, free_stride) = lhs.run(lhs.free_range())?;
-    let dims: Dims = folded.iter().map(|&dim| lhs.array.dims()[dim]).chain([free]).collect();
+    let folded: Dims = (0..fold.len()).filter(|&dim| fold[dim]).listed();
+    let [(free, free_stride), _] = lhs.runs;
+    let dims: Dims = folded.iter().map(|&dim| lhs.array.dims()[dim]).chain([free]).listed();
     let join = |strides: &[isize], free_stride| {
-        let strides: Strides = folded.iter().map(|&dim| strides[dim]).chain([free_stride]).collect();
+        let strides: Strides = folded.iter().map(|&dim| strides[dim]).chain([free_stride]).listed();
         join(&dims, &strides)
     };
     let (rows, to) = join(result, result[fold.len()])?;
     if let Some((_, from)) = join(lhs.array.strides(), free_stride) {
         return Some((lhs.clone(), (rows, from, to)));
     }
-    let copied = lhs.copied();
-    let (_, from) = join(copied.array.strides(), copied.run(copied.free_range())?.1)?;
+    let copied = Operand::copied(&lhs.array, lhs.ends);
+    let (_, from) = join(copied.array.strides(), copied.runs[0].1)?;
     Some((copied, (rows, from, to)))
+}
+
+/// These dims of an array as one dim in memory, if they are.
+fn run(array: &Array, range: Range<usize>) -> Option<Run> {
+    let dims = &array.dims()[range.clone()];
+    // Where there are no elements, strides mean nothing.
+    if dims.contains(&0) { Some((0, 1)) } else { join(dims, &array.strides()[range]) }
 }
 
 /// The dims as one dim in memory, if they are: its size and stride.

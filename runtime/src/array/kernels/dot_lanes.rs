@@ -2,7 +2,7 @@
 
 use axisgrad_collectives::collective::tree::cover;
 use axisgrad_collectives::{BufferMut, Node, Pool};
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 use std::ops::Range;
 
 use super::dot::{DotDims, Operand, each_product, products};
@@ -13,6 +13,7 @@ use super::reduce::sum;
 use super::tree_product::{self, Place, Step, Steps};
 use crate::array::{Array, Dims, threads};
 use crate::dtype::{DType, Scalar, dispatch};
+use crate::listed::Listed;
 
 /// Elements of the result that go through all blocks before the next do: they, and as many again for the right
 /// halves of the tree, stay in the second-level cache.
@@ -66,7 +67,12 @@ fn contract(
     let parts = if (lhs.rows(), rhs.rows()) == (1, 1) {
         dispatch!(lhs.array.dtype() in [numeric], T => inner::<T>(&lhs, &rhs, blocks, &nodes))
     } else {
-        let plans: SmallVec<[_; 1]> = nodes.iter().map(|node| plan(*node, blocks, &columns)).collect();
+        let plan_of = |node: &Node| {
+            let mut steps = Steps::new();
+            plan(*node, blocks, &columns, &mut steps);
+            steps
+        };
+        let plans: SmallVec<[_; 1]> = nodes.iter().map(plan_of).listed();
         let pool = threads::pool_of([&lhs.array, &rhs.array]);
         match lhs.array.dtype() {
             DType::F32 if tree_product::is_exact(&columns) => {
@@ -91,29 +97,28 @@ fn contract(
 fn columns(lanes: usize, columns: usize, blocks: LaneBlocks) -> SmallVec<[Range<usize>; 4]> {
     let per_lane = columns.checked_div(lanes).unwrap_or(0);
     let of_lanes = |lanes: Range<usize>| lanes.start * per_lane..lanes.end * per_lane;
-    block_ranges(lanes, blocks.first, blocks.block).map(of_lanes).collect()
+    block_ranges(lanes, blocks.first, blocks.block).map(of_lanes).listed()
 }
 
-/// How the value of a node comes of products over blocks of columns.
-fn plan(node: Node, blocks: LaneBlocks, columns: &[Range<usize>]) -> Steps {
+/// Plans how the value of a node comes of products over blocks of columns.
+fn plan(node: Node, blocks: LaneBlocks, columns: &[Range<usize>], steps: &mut Steps) {
     let range = node.range(blocks.blocks);
     let product = |block: u64| columns[block as usize - blocks.first / blocks.block].clone();
     if range.end - range.start == 1 {
-        return smallvec![Step::Push(product(range.start))];
+        return steps.push(Step::Push(product(range.start)));
     }
     let half = |side| Node { level: node.level - 1, index: 2 * node.index + side };
     let right = half(1).range(blocks.blocks);
-    let mut steps = plan(half(0), blocks, columns);
+    plan(half(0), blocks, columns, steps);
     match right.end - right.start {
         0 => {}
         // Adding a product as it is made gives the bits of adding it afterwards.
         1 => steps.push(Step::Add(product(right.start))),
         _ => {
-            steps.extend(plan(half(1), blocks, columns));
+            plan(half(1), blocks, columns, steps);
             steps.push(Step::Join);
         }
     }
-    steps
 }
 
 /// Contractions without free dims: sums within each lane, then over the lanes of a block, then along the tree.
@@ -138,10 +143,9 @@ fn outer<T: Scalar>(
     plans: &[Steps],
     evaluate: impl Fn(Matrix<T>, Matrix<T>, &mut Results<T>, Place) + Sync,
 ) -> Vec<Array> {
-    let dims: Dims = lhs.batch().iter().copied().chain([lhs.rows(), rhs.rows()]).collect();
+    let dims: Dims = lhs.batch().iter().copied().chain([lhs.rows(), rhs.rows()]).listed();
     let pool = threads::pool_of([&lhs.array, &rhs.array]);
-    let mut buffers: SmallVec<[_; 1]> =
-        plans.iter().map(|_| pool.alloc::<T>(dims.iter().product())).collect();
+    let mut buffers: SmallVec<[_; 1]> = plans.iter().map(|_| pool.alloc::<T>(dims.iter().product())).listed();
     let (starts, columns) = (starts(lhs, rhs), rhs.rows());
     let rows = starts.len() * lhs.rows();
     let part = threads::part(pool, rows, rows * columns * lhs.columns(), threads::PRODUCTS).max(1);
@@ -176,7 +180,7 @@ fn parts<'a, T: Scalar>(
     count: usize,
     len: usize,
 ) -> SmallVec<[Part<'a, T>; 1]> {
-    let mut parts: SmallVec<[Part<T>; 1]> = (0..count).map(|_| Part::new()).collect();
+    let mut parts: SmallVec<[Part<T>; 1]> = (0..count).map(|_| Part::new()).listed();
     for (plan, buffer) in plans.iter().zip(buffers) {
         let memory = buffer.as_mut_slice::<T>().chunks_mut(len.max(1));
         parts.iter_mut().zip(memory).for_each(|(part, memory)| part.push((plan.as_slice(), memory)));
@@ -249,6 +253,7 @@ fn add<T: Scalar>(to: &mut [T], row_stride: usize, part: &[T], columns: usize) {
 #[cfg(test)]
 mod tests {
     use axisgrad_collectives::collective::tree::join;
+    use smallvec::smallvec;
 
     use super::*;
     use crate::array::kernels::{add_into, dot};

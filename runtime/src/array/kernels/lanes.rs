@@ -55,7 +55,7 @@ pub fn block_reduce(reduction: Reduction, a: &Array, first: usize, block: usize)
     if a.is_empty() {
         return ranges.map(|_| Array::zeros_in(a.pool(), a.dtype(), &a.dims()[1..])).collect();
     }
-    let lanes = if a.index(0, 0).is_contiguous() { a } else { &copy(a) };
+    let lanes = if a.first_of(1).is_contiguous() { a } else { &copy(a) };
     dispatch!(a.dtype(), T => ranges.map(|range| reduce_block::<T>(reduction, lanes, range)).collect())
 }
 
@@ -63,7 +63,11 @@ pub fn block_reduce(reduction: Reduction, a: &Array, first: usize, block: usize)
 pub(super) fn block_ranges(lanes: usize, first: usize, block: usize) -> impl Iterator<Item = Range<usize>> {
     let end = first + lanes;
     let blocks = first / block..if lanes == 0 { first / block } else { end.div_ceil(block) };
-    blocks.map(move |b| (b * block).max(first) - first..((b + 1) * block).min(end) - first)
+    blocks.map(move |b| lanes_of_block(b, lanes, first, block))
+}
+
+fn lanes_of_block(b: usize, lanes: usize, first: usize, block: usize) -> Range<usize> {
+    (b * block).max(first) - first..((b + 1) * block).min(first + lanes) - first
 }
 
 fn reduce_block<T: Scalar>(reduction: Reduction, lanes: &Array, range: Range<usize>) -> Array {
@@ -86,37 +90,55 @@ fn reduce_lanes<T: Scalar>(
     from: usize,
     out: &mut [T],
 ) {
-    let (data, len) = (lanes.data::<T>(), out.len());
-    let lane = |i: usize| {
-        let start = lanes.offset().wrapping_add_signed(i as isize * lanes.strides()[0]);
-        &data[start + from..][..len]
-    };
-    out.copy_from_slice(lane(range.start));
-    let mut i = range.start + 1;
+    let lanes = Lanes { data: lanes.data(), at: lanes.offset() + from, stride: lanes.strides()[0] };
     if reduction == Reduction::Sum {
-        // Four at a time: the sum so far is read and written once.
-        while i + 4 <= range.end {
-            widest(AddLanes { to: out, lanes: std::array::from_fn(|j| lane(i + j)) });
-            i += 4;
-        }
+        return widest(SumLanes { lanes, range, to: out });
     }
-    (i..range.end).for_each(|i| accumulate(reduction, out, lane(i)));
+    out.copy_from_slice(lanes.lane(range.start, out.len()));
+    (range.start + 1..range.end).for_each(|i| accumulate(reduction, out, lanes.lane(i, out.len())));
 }
 
-/// Adds lane after lane.
-struct AddLanes<'a, T> {
+/// Elements of lanes, from one in each on.
+#[derive(Clone, Copy)]
+struct Lanes<'a, T> {
+    data: &'a [T],
+    at: usize,
+    stride: isize,
+}
+
+impl<'a, T> Lanes<'a, T> {
+    #[inline(always)]
+    fn lane(self, i: usize, len: usize) -> &'a [T] {
+        &self.data[self.at.wrapping_add_signed(i as isize * self.stride)..][..len]
+    }
+}
+
+/// The sum of these lanes, lane after lane: four at a time, so that the sum so far is read and written once for them.
+struct SumLanes<'a, T> {
+    lanes: Lanes<'a, T>,
+    range: Range<usize>,
     to: &'a mut [T],
-    lanes: [&'a [T]; 4],
 }
 
-impl<T: Scalar> Loop for AddLanes<'_, T> {
+impl<T: Scalar> Loop for SumLanes<'_, T> {
     type Result = ();
 
     #[inline(always)]
     fn run(self) {
-        let [a, b, c, d] = self.lanes;
-        for ((((to, &a), &b), &c), &d) in self.to.iter_mut().zip(a).zip(b).zip(c).zip(d) {
-            *to = to.plus(a).plus(b).plus(c).plus(d);
+        let Self { lanes, range, to } = self;
+        let len = to.len();
+        to.copy_from_slice(lanes.lane(range.start, len));
+        let mut i = range.start + 1;
+        while i + 4 <= range.end {
+            let (a, b) = (lanes.lane(i, len), lanes.lane(i + 1, len));
+            let (c, d) = (lanes.lane(i + 2, len), lanes.lane(i + 3, len));
+            for ((((to, &a), &b), &c), &d) in to.iter_mut().zip(a).zip(b).zip(c).zip(d) {
+                *to = to.plus(a).plus(b).plus(c).plus(d);
+            }
+            i += 4;
+        }
+        for i in i..range.end {
+            to.iter_mut().zip(lanes.lane(i, len)).for_each(|(to, &x)| *to = to.plus(x));
         }
     }
 }
@@ -137,16 +159,14 @@ pub(super) fn node_sums(a: &Array, blocks: LaneBlocks, nodes: &[Node]) -> Vec<Ar
     if a.is_empty() {
         return nodes.iter().map(|_| Array::zeros_in(a.pool(), a.dtype(), &a.dims()[1..])).collect();
     }
-    let lanes = if a.index(0, 0).is_contiguous() { a } else { &copy(a) };
-    let ranges = block_ranges(a.dims()[0], blocks.first, blocks.block).collect();
-    let tree = SumTree { lanes, ranges, blocks };
+    let lanes = if a.first_of(1).is_contiguous() { a } else { &copy(a) };
+    let tree = SumTree { lanes, blocks };
     dispatch!(a.dtype(), T => nodes.iter().map(|node| tree.sum_of::<T>(*node)).collect())
 }
 
-/// Lanes, and those of each of their blocks.
+/// Lanes, and where their blocks are.
 struct SumTree<'a> {
     lanes: &'a Array,
-    ranges: Vec<Range<usize>>,
     blocks: LaneBlocks,
 }
 
@@ -160,7 +180,8 @@ impl SumTree<'_> {
     fn sum<T: Scalar>(&self, node: Node, from: usize, out: &mut [T], right_halves: &mut [T]) {
         let range = node.range(self.blocks.blocks);
         if range.end - range.start == 1 {
-            let lanes = self.ranges[range.start as usize - self.blocks.first / self.blocks.block].clone();
+            let LaneBlocks { first, block, .. } = self.blocks;
+            let lanes = lanes_of_block(range.start as usize, self.lanes.dims()[0], first, block);
             return reduce_lanes(Reduction::Sum, self.lanes, lanes, from, out);
         }
         let half = |side| Node { level: node.level - 1, index: 2 * node.index + side };

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use super::gemm::{self, Matrix, matmul};
 use super::tree_product::{self, Place};
 use crate::dtype::{Complex, Real, Scalar};
+use crate::listed::Listed;
 
 /// A side shorter than this leaves most of a tile of registers empty.
 const NARROW: usize = 6;
@@ -61,7 +62,7 @@ fn by_gemm<T: Scalar>(to: &mut [T], row_stride: usize, lhs: Matrix<T>, rhs: Matr
 
 /// In tiles of registers, or by `gemm` where most of a tile would be empty.
 fn real<T: Real>(to: &mut [T], row_stride: usize, lhs: Matrix<T>, rhs: Matrix<T>, add: bool, pool: &Pool) {
-    let pieces: SmallVec<[_; 4]> = gemm::pieces(lhs.columns).collect();
+    let pieces: SmallVec<[_; 4]> = gemm::pieces(lhs.columns).listed();
     if lhs.rows.min(rhs.columns) < NARROW || !tree_product::is_exact(&pieces) {
         return by_gemm(to, row_stride, lhs, rhs, add);
     }

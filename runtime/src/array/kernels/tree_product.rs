@@ -30,7 +30,7 @@ const NEAR: usize = 1 << 15;
 const OFTEN: usize = 4;
 
 /// What [`write`] evaluates for a result.
-pub(super) type Steps = SmallVec<[Step; 4]>;
+pub(super) type Steps = SmallVec<[Step; 12]>;
 
 /// Where the elements of a result lie: their first, and the strides of its rows and columns.
 #[derive(Clone, Copy)]

@@ -69,7 +69,7 @@ struct Held {
 /// An op on the tape, and the operand that is the leaf.
 struct Through {
     op: Rc<dyn Op>,
-    values: SmallVec<[Tensor; 2]>,
+    values: SmallVec<[Tensor; 3]>,
     output: Tensor,
     wrt: usize,
 }
