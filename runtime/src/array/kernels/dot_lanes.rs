@@ -105,19 +105,13 @@ fn plan(node: Node, blocks: LaneBlocks, columns: &[Range<usize>], steps: &mut St
     let range = node.range(blocks.blocks);
     let product = |block: u64| columns[block as usize - blocks.first / blocks.block].clone();
     if range.end - range.start == 1 {
-        return steps.push(Step::Push(product(range.start)));
+        return steps.push(Step { columns: product(range.start), adds: 0 });
     }
     let half = |side| Node { level: node.level - 1, index: 2 * node.index + side };
-    let right = half(1).range(blocks.blocks);
     plan(half(0), blocks, columns, steps);
-    match right.end - right.start {
-        0 => {}
-        // Adding a product as it is made gives the bits of adding it afterwards.
-        1 => steps.push(Step::Add(product(right.start))),
-        _ => {
-            plan(half(1), blocks, columns, steps);
-            steps.push(Step::Join);
-        }
+    if !half(1).range(blocks.blocks).is_empty() {
+        plan(half(1), blocks, columns, steps);
+        steps.last_mut().expect("the right half's").adds += 1;
     }
 }
 
@@ -222,23 +216,17 @@ fn evaluate<T: Scalar>(
             None => matmul(to, row_stride, lhs, rhs, add),
         }
     };
-    for step in steps {
-        match step {
-            Step::Push(columns) => {
-                if std::mem::replace(&mut is_started, true) {
-                    stack.push(pool.alloc::<T>(lhs.rows * rhs.columns));
-                }
-                product(columns, stack.last_mut(), to, false);
-            }
-            Step::Add(columns) => product(columns, stack.last_mut(), to, true),
-            Step::Join => {
-                let mut right = stack.pop().expect("a right half");
-                match stack.last_mut() {
-                    Some(left) => {
-                        add::<T>(left.as_mut_slice(), rhs.columns, right.as_mut_slice(), rhs.columns)
-                    }
-                    None => add(to, row_stride, right.as_mut_slice(), rhs.columns),
-                }
+    for Step { columns, adds } in steps {
+        if *adds == 0 && std::mem::replace(&mut is_started, true) {
+            stack.push(pool.alloc::<T>(lhs.rows * rhs.columns));
+        }
+        // Adding a product as it is made gives the bits of adding it afterwards.
+        product(columns, stack.last_mut(), to, *adds > 0);
+        for _ in 1..*adds {
+            let mut right = stack.pop().expect("a right half");
+            match stack.last_mut() {
+                Some(left) => add::<T>(left.as_mut_slice(), rhs.columns, right.as_mut_slice(), rhs.columns),
+                None => add(to, row_stride, right.as_mut_slice(), rhs.columns),
             }
         }
     }

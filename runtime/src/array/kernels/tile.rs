@@ -29,15 +29,27 @@ impl<T> Rows<'_, T> {
 
 pub(super) type Tile<T, const R: usize, const C: usize> = [[T; C]; R];
 
-/// A step in the evaluation of a sum along a tree, on a stack of tiles.
+/// A step in the evaluation of a sum along a tree, on a stack of tiles: the product over some columns, plus so many of
+/// the topmost tiles, one after the other; it takes their place.
 #[derive(Clone, Debug)]
-pub(super) enum Step {
-    /// Push the product over these columns.
-    Push(Range<usize>),
-    /// Add the product over these columns to the topmost.
-    Add(Range<usize>),
-    /// Add the topmost to the one below.
-    Join,
+pub(super) struct Step {
+    pub columns: Range<usize>,
+    pub adds: usize,
+}
+
+/// Whether the steps begin with what is there.
+pub(super) fn adds_to_result(steps: &[Step]) -> bool {
+    steps.first().is_some_and(|step| step.adds > 0)
+}
+
+/// How many tiles the steps hold on top of the result at most.
+pub(super) fn height(steps: &[Step]) -> usize {
+    let mut held = usize::from(adds_to_result(steps));
+    let heights = steps.iter().map(|step| {
+        held = held + 1 - step.adds;
+        held - 1
+    });
+    heights.max().unwrap_or(0)
 }
 
 /// The product of `R` rows with `C` rows that lie side by side, over `depth` columns: written to rows of `to` that are
@@ -55,15 +67,15 @@ pub(super) fn multiply<T: Real, const R: usize, const C: usize>(
     row_stride: usize,
     plus: bool,
 ) {
-    let step = if plus { Step::Add(0..depth) } else { Step::Push(0..depth) };
-    evaluate::<T, R, C>(&[step], operands, depth, to, row_stride, &mut Vec::new());
+    let step = Step { columns: 0..depth, adds: usize::from(plus) };
+    evaluate::<T, R, C>(&[step], operands, depth, to, row_stride, &mut []);
 }
 
 /// The value of the steps, whose products are those of [`multiply`] over some of `depth` columns: written to rows of
-/// `to`, the bottom of a stack of tiles. If the first step adds, it is to what is there.
+/// `to`, the bottom of a stack of tiles, which goes on with `stack`. If the first step adds, it is to what is there.
 ///
 /// # Panics
-/// If something lies outside the slices.
+/// If something lies outside the slices, or the stack is too small.
 #[inline(always)]
 pub(super) fn evaluate<T: Real, const R: usize, const C: usize>(
     steps: &[Step],
@@ -71,7 +83,7 @@ pub(super) fn evaluate<T: Real, const R: usize, const C: usize>(
     depth: usize,
     to: &mut [T],
     row_stride: usize,
-    stack: &mut Vec<Tile<T, R, C>>,
+    stack: &mut [Tile<T, R, C>],
 ) {
     assert!(left.has(R, depth) && right.has(C, depth) && right.row_stride == 1);
     assert!((R - 1) * row_stride + C <= to.len());
@@ -166,7 +178,7 @@ unsafe fn with_64_bytes<T: Real, const R: usize, const C: usize, const W: usize>
     operands: (Rows<T>, Rows<T>),
     depth: usize,
     to: (*mut T, usize),
-    stack: &mut Vec<Tile<T, R, C>>,
+    stack: &mut [Tile<T, R, C>],
 ) {
     // SAFETY: the caller's promise, and a real number of 4 bytes is an `f32`, one of 8 an `f64`.
     unsafe {
@@ -189,7 +201,7 @@ unsafe fn with_32_bytes<T: Real, const R: usize, const C: usize, const W: usize>
     operands: (Rows<T>, Rows<T>),
     depth: usize,
     to: (*mut T, usize),
-    stack: &mut Vec<Tile<T, R, C>>,
+    stack: &mut [Tile<T, R, C>],
 ) {
     // SAFETY: the caller's promise, and a real number of 4 bytes is an `f32`, one of 8 an `f64`.
     unsafe {
@@ -211,40 +223,26 @@ unsafe fn with<T: Real, V: Vector, const R: usize, const C: usize, const W: usiz
     operands: (Rows<T>, Rows<T>),
     depth: usize,
     to: (*mut T, usize),
-    stack: &mut Vec<Tile<T, R, C>>,
+    stack: &mut [Tile<T, R, C>],
 ) {
-    // How many tiles there are on top of the result.
-    let (mut above, mut steps) = (0, steps.iter().peekable());
-    let mut is_first = true;
-    while let Some(step) = steps.next() {
-        let (columns, push) = match step {
-            Step::Push(columns) => (columns, true),
-            Step::Add(columns) => (columns, false),
-            Step::Join => unreachable!("a join follows a product or another join"),
-        };
-        assert!(columns.end <= depth);
-        above += usize::from(push && !is_first);
-        is_first = false;
-        if above > stack.len() {
-            stack.push([[T::ZERO; C]; R]);
-        }
-        let mut place = |above: usize| match above {
+    // The result is the bottom of the stack.
+    let mut held = usize::from(adds_to_result(steps));
+    for Step { columns, adds } in steps {
+        assert!(columns.end <= depth && *adds <= held);
+        let mut place = |at: usize| match at {
             0 => to,
-            _ => (stack[above - 1].as_flattened_mut().as_mut_ptr(), C),
+            _ => (stack[at - 1].as_flattened_mut().as_mut_ptr(), C),
         };
         // SAFETY: the caller's promise, and a tile on the stack has room for itself.
         unsafe {
             let mut sums = sums::<T, V, R, W>(operands, columns);
-            if !push {
-                add::<T, V, R, W>(&mut sums, place(above));
+            for _ in 0..*adds {
+                held -= 1;
+                add::<T, V, R, W>(&mut sums, place(held));
             }
-            // What is at the top stays in registers as long as it is only added to what is below.
-            while steps.next_if(|step| matches!(step, Step::Join)).is_some() {
-                above -= 1;
-                add::<T, V, R, W>(&mut sums, place(above));
-            }
-            store::<T, V, R, W>(&sums, place(above));
+            store::<T, V, R, W>(&sums, place(held));
         }
+        held += 1;
     }
 }
 

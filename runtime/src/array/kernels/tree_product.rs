@@ -30,7 +30,7 @@ const NEAR: usize = 1 << 15;
 const OFTEN: usize = 4;
 
 /// What [`write`] evaluates for a result.
-pub(super) type Steps = SmallVec<[Step; 12]>;
+pub(super) type Steps = SmallVec<[Step; 8]>;
 
 /// Where the elements of a result lie: their first, and the strides of its rows and columns.
 #[derive(Clone, Copy)]
@@ -42,7 +42,7 @@ pub(super) struct Place {
 
 /// The products over these columns, added one after the other, to what is there if `add`.
 pub(super) fn one_by_one(columns: impl IntoIterator<Item = Range<usize>>, add: bool) -> Steps {
-    let step = |(i, columns)| if i == 0 && !add { Step::Push(columns) } else { Step::Add(columns) };
+    let step = |(i, columns)| Step { columns, adds: usize::from(i > 0 || add) };
     columns.into_iter().enumerate().map(step).collect()
 }
 
@@ -154,7 +154,8 @@ fn tiles<T: Real, const R: usize, const C: usize>(
 ) {
     let row = rhs.columns * size_of::<T>();
     let (together, few) = (times(C * row, RIGHT) * C, times(R * row, LEFT) * R);
-    let mut stack = Vec::new();
+    let height = results.iter().map(|(steps, _)| tile::height(steps)).max().unwrap_or(0);
+    let mut stack = vec![[[T::ZERO; C]; R]; height];
     for (start, lhs) in parts(lhs, times(R * row, PACKED) * R) {
         // Rows that lie across memory are slow to read again.
         let in_place = lhs.is_quick() && (lhs.column_stride == 1 || rhs.rows <= C || lhs.spans() <= NEAR);
@@ -191,7 +192,7 @@ impl<T: Real, const C: usize> Tiles<'_, T, C> {
         left: &Panels<T, R>,
         rows: Range<usize>,
         results: &mut [(&[Step], &mut [T])],
-        stack: &mut Vec<Tile<T, R, C>>,
+        stack: &mut [Tile<T, R, C>],
     ) {
         for column in (0..self.columns).step_by(C) {
             let right = self.right.rows(column);
@@ -205,7 +206,7 @@ impl<T: Real, const C: usize> Tiles<'_, T, C> {
                         evaluate(steps, operands, depth, &mut result[at..], self.place.row_stride, stack);
                     } else {
                         let (mut tile, place) = ([[T::ZERO; C]; R], Place { at, ..self.place });
-                        if let Some(Step::Add(_)) = steps.first() {
+                        if tile::adds_to_result(steps) {
                             exchange(&mut tile[..height], width, result, place, |element, there| {
                                 *element = *there
                             });
@@ -270,30 +271,16 @@ mod tests {
         };
         let add = |left: Vec<T>, right: Vec<T>| left.into_iter().zip(right).map(|(x, y)| x + y).collect();
         let mut stack: Vec<Vec<T>> = Vec::new();
-        for step in steps {
-            let right = match step {
-                Step::Push(columns) => {
-                    stack.push(product(columns));
-                    continue;
-                }
-                Step::Add(columns) => product(columns),
-                Step::Join => stack.pop().unwrap(),
-            };
-            let left = stack.pop().unwrap();
-            stack.push(add(left, right));
+        for Step { columns, adds } in steps {
+            let sum = (0..*adds).fold(product(columns), |right, _| add(stack.pop().unwrap(), right));
+            stack.push(sum);
         }
         stack.pop().unwrap()
     }
 
     fn tiles_have_the_bits_of_separate_products<T: Real>() {
-        let steps = [
-            Step::Push(0..9),
-            Step::Add(9..18),
-            Step::Push(18..25),
-            Step::Push(25..30),
-            Step::Join,
-            Step::Join,
-        ];
+        let steps =
+            [(0..9, 0), (9..18, 1), (18..25, 0), (25..30, 2)].map(|(columns, adds)| Step { columns, adds });
         for (rows, columns) in [(1, 1), (1, 70), (6, 16), (12, 32), (13, 33), (40, 7), (50, 100)] {
             let (a, b) = (rough::<T>(rows * 30, 1), rough::<T>(columns * 30, 2));
             for (by_rows, by_columns) in [(true, true), (true, false), (false, true), (false, false)] {
@@ -331,7 +318,7 @@ mod tests {
         write(
             three,
             three,
-            &mut [(&[Step::Push(0..3)], &mut [0.0; 8])],
+            &mut [(&[Step { columns: 0..3, adds: 0 }], &mut [0.0; 8])],
             Place { at: 0, row_stride: 3, column_stride: 1 },
             &Pool::new(),
         );
