@@ -33,6 +33,8 @@ const WORKER: usize = 8;
 const CALLED: usize = 16;
 /// Elements that pieces are cut at.
 const GRAIN: usize = 16;
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
 /// Most bytes of data that the first step carries, and that a later one does: they stay in the second-level cache along
 /// with where they come from and where they go.
 const FIRST: usize = 128 << 10;
@@ -132,6 +134,8 @@ struct Course {
     piece: usize,
     /// Pieces of the longest target.
     pieces: usize,
+    /// Where in a slot the result of a piece is.
+    results: usize,
     /// Pieces that have been posted. The last step carries the last of them, and the result of the one before.
     posted: usize,
 }
@@ -158,7 +162,8 @@ impl<T: Element, E: Ended<T>> Exchanging<Buffer> for Exchange<T, E> {
             return Ok(None);
         };
         let Some(mut board) = turns.board(task.turn) else { return Ok(None) };
-        let mut at = At { task, place: self.place, target: self.target, slot: Slot::of(&board) };
+        let room = board.slot_len() - HEADER;
+        let mut at = At { task, place: self.place, target: self.target, room };
         while board.completes(looks) {
             let turn = match &mut self.stage {
                 Stage::Start => {
@@ -196,32 +201,9 @@ impl<T: Element, E: Ended<T>> Exchanging<Buffer> for Exchange<T, E> {
     }
 }
 
-/// Where things are in a slot: a header, then data, then results, which take half as much.
-#[derive(Clone, Copy)]
-struct Slot {
-    results: usize,
-    end: usize,
-}
-
-impl Slot {
-    fn of(board: &Board) -> Self {
-        let end = board.slot_len();
-        Self { results: HEADER + (end - HEADER) * 2 / 3 / 64 * 64, end }
-    }
-
-    fn room(self) -> usize {
-        self.results - HEADER
-    }
-
-    /// So many elements of a member's data from the `start`th on.
-    fn data<T: Element>(self, slot: &[u8], start: usize, len: usize) -> &[T] {
-        cast(&slot[HEADER..self.results][start * size_of::<T>()..][..len * size_of::<T>()])
-    }
-
-    /// The same of its results.
-    fn result<T: Element>(self, slot: &[u8], len: usize) -> &[T] {
-        cast(&slot[self.results..self.end][..len * size_of::<T>()])
-    }
+/// So many elements of what a member has put into its slot, from the byte `at` on.
+fn elements<T: Element>(slot: &[u8], at: usize, len: usize) -> &[T] {
+    cast(&slot[at..][..len * size_of::<T>()])
 }
 
 /// A task, seen from a member.
@@ -229,7 +211,8 @@ struct At<'t, T> {
     task: &'t mut Task<T>,
     place: usize,
     target: usize,
-    slot: Slot,
+    /// Bytes of a slot behind its header: for data, and behind that for the result of one piece.
+    room: usize,
 }
 
 impl<T: Element> At<'_, T> {
@@ -237,14 +220,21 @@ impl<T: Element> At<'_, T> {
         self.task.targets.iter().map(Range::len).max().unwrap_or(0)
     }
 
-    /// Whether all data of a member with so many subtrees fits a slot.
-    fn fits(&self, parts: usize) -> bool {
-        self.task.targets.len() * parts * self.longest() * size_of::<T>() <= self.slot.room().min(FIRST)
+    /// The targets that a member has data for in its slot: all but its own, which it reduces where its data is.
+    fn laid_down(&self) -> usize {
+        (self.task.targets.len() - 1).max(1)
     }
 
-    /// The longest piece of which every member's data fits a slot.
+    /// Whether all data of a member with so many subtrees fits a slot.
+    fn fits(&self, parts: usize) -> bool {
+        let (data, all) = (self.laid_down() * parts, self.laid_down() * parts + 1);
+        let bytes = self.longest() * size_of::<T>();
+        data * bytes <= FIRST && all * bytes + LINE <= self.room
+    }
+
+    /// The longest piece of which every member's data fits a slot, and its result.
     fn piece(&self, parts: usize) -> usize {
-        let room = self.slot.room() / self.task.targets.len() / parts.max(1);
+        let room = (self.room - LINE) / (self.laid_down() * parts.max(1) + 1);
         let piece = room.min(PIECE) / size_of::<T>();
         if piece > GRAIN { piece / GRAIN * GRAIN } else { piece.max(1) }
     }
@@ -285,7 +275,8 @@ impl<T: Element> At<'_, T> {
         let most = heard.parts.iter().copied().max().unwrap_or(0);
         let (piece, posted) = if self.fits(most) { (self.longest(), 1) } else { (self.piece(most), 0) };
         let pieces = self.longest().div_ceil(piece.max(1));
-        Ok(Ok(Course { moves, parts: heard.parts, piece, pieces, posted }))
+        let results = HEADER + (self.laid_down() * most * piece * size_of::<T>()).next_multiple_of(LINE);
+        Ok(Ok(Course { moves, parts: heard.parts, piece, pieces, results, posted }))
     }
 
     /// Reads everybody's header; nothing if somebody is in another call of the group.
@@ -365,19 +356,19 @@ impl<T: Element> At<'_, T> {
 
     /// Writes the `at`th piece of what this member has for the others.
     fn lay_down(&mut self, next: &mut [u8], at: usize, piece: usize) {
-        let data: &mut [T] = cast_mut(&mut next[HEADER..self.slot.results]);
+        let data: &mut [T] = cast_mut(&mut next[HEADER..]);
         let targets = self.task.targets.len();
         for target in (0..targets).filter(|&target| target != self.target || targets == 1) {
-            let cut = self.cut(target, at, piece);
+            let (cut, first) = (self.cut(target, at, piece), position(targets, target, self.place));
             let out = self.in_out(target, &cut);
             let mut put = |place: usize, from: &[T]| {
                 data[place * piece..place * piece + from.len()].copy_from_slice(from);
             };
             match self.task.parts.get(target) {
                 Some(parts) => parts.iter().enumerate().for_each(|(i, part)| {
-                    put(target * parts.len() + i, &part.as_slice()[cut.clone()]);
+                    put(first * parts.len() + i, &part.as_slice()[cut.clone()]);
                 }),
-                None => put(target, &self.task.out.as_mut_slice()[out]),
+                None => put(first, &self.task.out.as_mut_slice()[out]),
             }
         }
     }
@@ -401,12 +392,12 @@ impl<T: Element> At<'_, T> {
             }
             let mut inputs = SmallVec::<[&[T]; 8]>::new();
             for (place, &count) in course.parts.iter().enumerate() {
-                let start = |i| (self.target * count + i) * course.piece + here.start;
+                let first = position(targets.len(), self.target, place);
+                let start = |i| (first * count + i) * course.piece + here.start;
+                let at = |i| HEADER + start(i) * size_of::<T>();
                 match parts.get(self.target) {
                     _ if place != self.place || posted => {
-                        inputs.extend(
-                            (0..count).map(|i| self.slot.data(slots.of(place), start(i), here.len())),
-                        );
+                        inputs.extend((0..count).map(|i| elements(slots.of(place), at(i), here.len())));
                     }
                     Some(mine) => inputs.extend(
                         mine.iter()
@@ -419,7 +410,7 @@ impl<T: Element> At<'_, T> {
         }
         if *gather {
             let result = bytes_of(out);
-            next[self.slot.results..][..result.len()].copy_from_slice(result);
+            next[course.results..][..result.len()].copy_from_slice(result);
         }
     }
 
@@ -428,10 +419,15 @@ impl<T: Element> At<'_, T> {
         for place in (0..slots.len()).filter(|&place| place != self.place) {
             let cut = self.cut(place, at, course.piece);
             let out = self.in_out(place, &cut);
-            let result = self.slot.result(slots.of(place), cut.len());
+            let result = elements(slots.of(place), course.results, cut.len());
             self.task.out.as_mut_slice::<T>()[out].copy_from_slice(result);
         }
     }
+}
+
+/// Where the member at `place` has its data for one of so many targets, among those for others.
+fn position(targets: usize, target: usize, place: usize) -> usize {
+    target - usize::from(targets > 1 && target > place)
 }
 
 /// The number of the call, what it says of itself, and the subtrees; gives where those begin.
