@@ -7,11 +7,12 @@
 //! The bench `collectives` has more sizes, more workers, and ranks beside MPI's own.
 
 use std::hint::spin_loop;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{scope, yield_now};
 use std::time::Duration;
 
-use axisgrad_collectives::{Call, Error, Group, Mesh, MeshBuilder, Reduction};
+use axisgrad_collectives::{Call, Error, Group, Mesh, MeshBuilder, Pool, Reduction};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 
@@ -81,7 +82,7 @@ fn line_there_and_back(bencher: Bencher) {
         let at = AtomicUsize::new(0);
         let each_turn = |first: usize| {
             for turn in (first..2 * TRIPS).step_by(2) {
-                await_turn(&at, turn);
+                spin_until(|| at.load(Ordering::Acquire) == turn);
                 at.store(turn + 1, Ordering::Release);
             }
         };
@@ -92,10 +93,40 @@ fn line_there_and_back(bencher: Bencher) {
     });
 }
 
+/// What an all-reduce of so many bytes between two ranks cannot do without, by plain copies and nothing else: each hands
+/// the other half of its operand, and then half of the result, through memory that they share. The last size is that of the
+/// gradient of the MLP 784-512-512-10.
+#[divan::bench(args = [64 << 10, 256 << 10, 1 << 20, 2_678_784], sample_count = 20)]
+fn halves_handed_over(bencher: Bencher, bytes: usize) {
+    let half = bytes / 2 / size_of::<f32>();
+    let memory = || Pool::new().alloc::<f32>(half);
+    let shared = [Mutex::new(memory()), Mutex::new(memory())];
+    bencher.counter(ItemsCount::new(CALLS)).bench_local(|| {
+        let come = AtomicUsize::new(0);
+        let each_turn = |me: usize| {
+            let mut own = memory();
+            let mut all_come = (1..).map(|turn| {
+                come.fetch_add(1, Ordering::AcqRel);
+                spin_until(|| come.load(Ordering::Acquire) >= 2 * turn);
+            });
+            for _ in 0..2 * CALLS {
+                shared[me].lock().expect("memory").as_mut_slice::<f32>().copy_from_slice(own.as_slice());
+                all_come.next();
+                own.as_mut_slice::<f32>().copy_from_slice(shared[1 - me].lock().expect("memory").as_slice());
+                all_come.next();
+            }
+        };
+        scope(|s| {
+            s.spawn(|| each_turn(1));
+            each_turn(0);
+        });
+    });
+}
+
 /// Spins; where there is one core only, the other thread gets it.
-fn await_turn(at: &AtomicUsize, turn: usize) {
+fn spin_until(is_so: impl Fn() -> bool) {
     let mut looks = 0;
-    while at.load(Ordering::Acquire) != turn {
+    while !is_so() {
         looks += 1;
         if looks % 1000 == 0 { yield_now() } else { spin_loop() }
     }
