@@ -84,6 +84,8 @@ impl Roster {
             cause
         });
         if first {
+            // A launcher that is ending may swallow what goes to stderr; a log is the program's own.
+            tracing::error!(target: "axisgrad", "the run has failed: {cause:?}");
             self.ring_all();
             self.watch.get().into_iter().for_each(Thread::unpark);
             if let Some(link) = &self.link {

@@ -1,10 +1,10 @@
 //! A small training run that can be killed, stopped, resumed, and made to fail on one worker: what the tests of
 //! reliability run, in one process and under `mpirun`.
 //!
-//! In the directory `AXISGRAD_TEST_STEPS` each rank says which process it is, and a worker that goes wrong says
-//! when. With `--log` the first worker writes a line `STEP HASH` after each step.
+//! In the directory `AXISGRAD_TEST_STEPS` each process says which it is, logs why a run has failed, and a worker that
+//! goes wrong says when. With `--log` the first worker writes a line `STEP HASH` after each step.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,6 +18,7 @@ use axisgrad::prelude::*;
 use axisgrad::random::normal;
 use axisgrad::report;
 use clap::{Parser, ValueEnum};
+use tracing_subscriber::filter::LevelFilter;
 
 #[derive(Parser)]
 struct Args {
@@ -82,8 +83,17 @@ fn loss(model: &[Linear; 2], x: &Tensor, label: &Tensor) -> Tensor {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    log_failures();
     report::log_to_stderr();
     exit_code(args.mesh.mesh(["batch", "model"]).and_then(|mesh| mesh.run(|w| train(w, &args))))
+}
+
+/// The process' own log: a launcher does not pass on everything that goes to stderr when it ends.
+fn log_failures() {
+    let Some(folder) = std::env::var_os("AXISGRAD_TEST_STEPS").map(PathBuf::from) else { return };
+    let log = File::create(folder.join(format!("log-{}", std::process::id()))).expect("a log");
+    let log = tracing_subscriber::fmt().with_writer(log).with_ansi(false).with_max_level(LevelFilter::ERROR);
+    log.try_init().expect("the first subscriber");
 }
 
 fn train(w: &Worker, args: &Args) -> Result<()> {

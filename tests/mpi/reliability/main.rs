@@ -60,7 +60,8 @@ const ROWS: &[Row] = &[
         name: "kill",
         property: "SIGKILL at a random point, 2-4 ranks; resumed on another number of workers",
         passes: Some(
-            "all down <= 2 s, rank, step, operation and line named but for one case, nothing left; the same bits",
+            "all down <= 2 s, rank, step, operation and line named (in logs always, by the launcher but for one case), \
+             nothing left; the same bits",
         ),
         run: trainings::kill_and_resume,
     },

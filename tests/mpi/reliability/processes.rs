@@ -45,7 +45,10 @@ pub struct Training {
 /// How it ended.
 pub struct End {
     pub status: ExitStatus,
+    /// What it has said, as far as its launcher passed it on.
     pub text: String,
+    /// What its processes have logged of failures.
+    pub logs: String,
     /// When all of its ranks were gone.
     pub ranks_at: SystemTime,
     /// When its launcher was gone, too.
@@ -84,6 +87,13 @@ impl Training {
         String::from_utf8_lossy(&fs::read(self.folder.0.join("text")).expect("the log")).into_owned()
     }
 
+    fn logs(&self) -> String {
+        let mut files = Vec::new();
+        files_in(&self.folder.0.join("steps"), &mut files);
+        files.retain(|file| file.contains("/log-"));
+        files.into_iter().map(|file| fs::read_to_string(file).expect("a log")).collect()
+    }
+
     fn told(&self, name: &str) -> Option<u64> {
         fs::read_to_string(self.folder.0.join("steps").join(name)).ok()?.parse().ok()
     }
@@ -115,15 +125,15 @@ impl Training {
             status.is_some() && ranks_at.is_some()
         });
         let at = SystemTime::now();
-        let text = self.text();
+        let (text, logs) = (self.text(), self.logs());
         assert!(ended, "it has not ended after {LIMIT:?}:\n{text}");
         let fault = self.told("fault").map(|micros| UNIX_EPOCH + Duration::from_micros(micros));
         let mut left = Vec::new();
         for name in ["shared", "session"] {
-            files(&self.folder.0.join(name), &mut left);
+            files_in(&self.folder.0.join(name), &mut left);
         }
         let ranks_at = ranks_at.expect("ended");
-        End { status: status.expect("ended"), text, ranks_at, at, left, fault }
+        End { status: status.expect("ended"), text, logs, ranks_at, at, left, fault }
     }
 }
 
@@ -174,10 +184,10 @@ fn is_gone(process: u32) -> bool {
     state.map_or(true, |state| state.contains(") Z ") || !state.contains("(trainer)"))
 }
 
-fn files(folder: &Path, found: &mut Vec<String>) {
+fn files_in(folder: &Path, found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.path().is_dir() {
-            files(&entry.path(), found);
+            files_in(&entry.path(), found);
         } else {
             found.push(entry.path().display().to_string());
         }
