@@ -5,8 +5,8 @@ use super::vectors::{Loop, widest};
 use crate::array::{Array, threads};
 use crate::dtype::{DType, Scalar, bf16, dispatch};
 
-/// Elements that go through the inner loop at once. Operands that do not lie in order are put in order first, so
-/// that there is one loop for all layouts: there are hundreds of functions, and each loop of each is compiled.
+/// Elements that go through the inner loop at once where an operand does not lie in order: it is put in order first,
+/// so that there is one loop for all layouts. There are hundreds of functions, and each loop of each is compiled.
 const CHUNK: usize = 256;
 
 /// A function of one element of each operand, given as a tuple.
@@ -74,7 +74,7 @@ pub fn map3<A: Scalar, B: Scalar, C: Scalar, F: Each<(A, B, C)>>(
     chunks3(a, b, c, &|out, a, b, c| run(All { out, x: (a, b, c), f: &f }))
 }
 
-/// What `body` writes for the elements of each run of at most [`CHUNK`]. Compiled once for a type, not for a function.
+/// What `body` writes for the elements of each run, or of [`CHUNK`] of them. Compiled once for a type, not for a function.
 ///
 /// # Panics
 /// If the elements are not of type `T`.
@@ -83,8 +83,9 @@ pub(crate) fn chunks1<T: Scalar, U: Scalar>(a: &Array, body: &(dyn Fn(&mut [U], 
     let data = a.data::<T>();
     fill(a.dims(), [a], &|out: &mut [U], [row], hold: &mut Vec<T>| {
         let run = Run::new(data, row, out.len());
-        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
-            body(out, run.chunk(i * CHUNK, out.len(), hold));
+        let size = chunk_size(out.len(), run.is_slice());
+        for (i, out) in out.chunks_mut(size).enumerate() {
+            body(out, run.chunk(i * size, out.len(), hold));
         }
     })
 }
@@ -102,8 +103,9 @@ pub(crate) fn chunks2<A: Scalar, B: Scalar, U: Scalar>(
     let (data_a, data_b) = (a.data::<A>(), b.data::<B>());
     fill(&broadcast_dims(&[a, b]), [a, b], &|out: &mut [U], [row_a, row_b], hold: &mut (Vec<A>, Vec<B>)| {
         let (a, b) = (Run::new(data_a, row_a, out.len()), Run::new(data_b, row_b, out.len()));
-        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
-            let (from, len) = (i * CHUNK, out.len());
+        let size = chunk_size(out.len(), a.is_slice() && b.is_slice());
+        for (i, out) in out.chunks_mut(size).enumerate() {
+            let (from, len) = (i * size, out.len());
             body(out, a.chunk(from, len, &mut hold.0), b.chunk(from, len, &mut hold.1));
         }
     })
@@ -124,12 +126,18 @@ pub(crate) fn chunks3<A: Scalar, B: Scalar, C: Scalar, U: Scalar>(
         let len = out.len();
         let (a, b) = (Run::new(data_a, row_a, len), Run::new(data_b, row_b, len));
         let c = Run::new(data_c, row_c, len);
-        for (i, out) in out.chunks_mut(CHUNK).enumerate() {
-            let (from, len) = (i * CHUNK, out.len());
+        let size = chunk_size(len, a.is_slice() && b.is_slice() && c.is_slice());
+        for (i, out) in out.chunks_mut(size).enumerate() {
+            let (from, len) = (i * size, out.len());
             let (a, b) = (a.chunk(from, len, &mut hold.0), b.chunk(from, len, &mut hold.1));
             body(out, a, b, c.chunk(from, len, &mut hold.2));
         }
     })
+}
+
+/// Of an inner loop of `len` elements, those that go through it at once.
+fn chunk_size(len: usize, in_order: bool) -> usize {
+    if in_order { len.max(1) } else { CHUNK }
 }
 
 /// The same elements in row-major order in new memory: `T[dims] -> T[dims]`.
@@ -238,6 +246,10 @@ impl<'a, T: Scalar> Run<'a, T> {
             0 => Self::Same(data[at]),
             _ => Self::Strided { data, at, step },
         }
+    }
+
+    fn is_slice(&self) -> bool {
+        matches!(self, Self::Slice(_))
     }
 
     /// The elements `from..from + len`; in `hold` unless they are in order already.
