@@ -19,15 +19,6 @@ const ALIGN: usize = 64;
 /// Blocks that a size class may keep while nobody uses them, and bytes, whichever is more.
 const KEEP: (usize, usize) = (64, 1 << 20);
 
-/// Bytes of all blocks of this process.
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-/// Bytes that the pools of this process have taken from the system and not given back: of buffers, and of what waits to be
-/// used again.
-pub fn held() -> usize {
-    HELD.load(Ordering::Relaxed)
-}
-
 /// Where freed buffers wait to be used again. Cheap to clone; one per worker.
 #[derive(Clone, Default)]
 pub struct Pool(Arc<Free>);
@@ -56,7 +47,6 @@ impl Block {
         // SAFETY: size classes are at least 64 bytes, so the layout is not empty.
         let at = unsafe { alloc(layout) };
         let at = NonNull::new(at).unwrap_or_else(|| handle_alloc_error(layout));
-        HELD.fetch_add(size, Ordering::Relaxed);
         Self { at, size }
     }
 }
@@ -66,7 +56,6 @@ impl Drop for Block {
         let layout = Layout::from_size_align(self.size, ALIGN).expect("buffer size");
         // SAFETY: `at` came from `alloc` with this very layout and is freed once.
         unsafe { dealloc(self.at.as_ptr(), layout) }
-        HELD.fetch_sub(self.size, Ordering::Relaxed);
     }
 }
 
