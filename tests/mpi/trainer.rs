@@ -83,17 +83,18 @@ fn loss(model: &[Linear; 2], x: &Tensor, label: &Tensor) -> Tensor {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    log_failures();
     report::log_to_stderr();
+    log_failures();
     exit_code(args.mesh.mesh(["batch", "model"]).and_then(|mesh| mesh.run(|w| train(w, &args))))
 }
 
-/// The process' own log: a launcher does not pass on everything that goes to stderr when it ends.
+/// The process' own log, unless another has been asked for: a launcher does not pass on everything that goes to stderr
+/// when it ends.
 fn log_failures() {
     let Some(folder) = std::env::var_os("AXISGRAD_TEST_STEPS").map(PathBuf::from) else { return };
     let log = File::create(folder.join(format!("log-{}", std::process::id()))).expect("a log");
     let log = tracing_subscriber::fmt().with_writer(log).with_ansi(false).with_max_level(LevelFilter::ERROR);
-    log.try_init().expect("the first subscriber");
+    let _ = log.try_init();
 }
 
 fn train(w: &Worker, args: &Args) -> Result<()> {
