@@ -290,6 +290,45 @@ fn check_apart<T: Sample>(ranks: usize, threads: usize, lens: impl Iterator<Item
     }
 }
 
+/// Sums that fill a slot of the shared memory of ranks, just do not, or go through it in several pieces; of members that
+/// bring one subtree, two or three.
+#[test]
+fn sums_in_one_piece_and_in_several() {
+    for (placement, ends) in [
+        ((2, 1), &[1, 2][..]),
+        ((2, 1), &[5, 11]),
+        ((3, 1), &[1, 2, 3]),
+        ((4, 1), &[1, 4, 8, 13]),
+        ((3, 2), &[1, 2, 5, 6, 9, 11]),
+    ] {
+        let n = ends[ends.len() - 1];
+        for len in [31_000, 65_536, 65_537, 100_003, 300_001] {
+            let leaves: Vec<Vec<f32>> = (0..n as usize).map(|leaf| samples(leaf, len)).collect();
+            let expected = reduced(Reduction::Sum, &leaves);
+            let sums = run(placement, |w, group| {
+                let start = w.index().checked_sub(1).map_or(0, |before| ends[before]);
+                let partials = partials(w, Reduction::Sum, &leaves, start..ends[w.index()]);
+                group.all_reduce_tree::<f32>(&Call::here("psum"), Reduction::Sum, n, len, partials)
+            });
+            sums.iter().for_each(|got| same_bits(got, &expected, (placement, ends, len)));
+        }
+    }
+}
+
+/// Of three axes and four threads on a rank each set has a board of its own, whose slots are smaller than a first step.
+#[test]
+fn sums_through_small_slots() {
+    let axes = ["batch", "model", "stage"];
+    let mesh = axes.into_iter().fold(Mesh::builder(), |mesh, axis| mesh.axis(axis, 2)).simulated_ranks(2);
+    let sums = mesh.build().unwrap().run_all(|w| {
+        let group = w.group(&["batch"])?;
+        let mine = w.pool().copy_of(&samples::<f32>(group.index(), 65_536));
+        group.all_reduce::<f32>(&Call::here("psum"), Reduction::Sum, mine)
+    });
+    let expected = reduced(Reduction::Sum, &[samples::<f32>(0, 65_536), samples(1, 65_536)]);
+    sums.unwrap().iter().for_each(|got| same_bits(got, &expected, ()));
+}
+
 /// All that take one round, two, … of recursive doubling.
 #[test]
 fn any_number_of_ranks_of_several_machines() {

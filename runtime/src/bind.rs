@@ -4,18 +4,14 @@
 use std::panic::Location;
 use std::rc::Rc;
 
-use smallvec::SmallVec;
-
 use crate::array::kernels::cast;
 use crate::array::{Array, Dims};
 use crate::error::violation;
-use crate::listed::Listed;
+use crate::listed::{Listed, PerOperand};
 use crate::op::Op;
 use crate::tape::{Kind, Node, Tape};
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
-
-type Operands = SmallVec<[Tensor; 3]>;
 
 /// Applies `op`, at the caller's line.
 ///
@@ -38,15 +34,19 @@ pub(crate) fn bind_at(op: Rc<dyn Op>, inputs: &[&Tensor], site: &'static Locatio
 }
 
 /// The operands, all of which vary over all axes that one of them does; and these axes.
-fn prepare(op: &dyn Op, inputs: &[&Tensor], site: &'static Location<'static>) -> (AxisSet, Operands) {
+fn prepare(
+    op: &dyn Op,
+    inputs: &[&Tensor],
+    site: &'static Location<'static>,
+) -> (AxisSet, PerOperand<Tensor>) {
     check(op, inputs, site);
     let union = with_settled(op.name(), union_of(op.name(), inputs, site), inputs, site);
     let operands = each(inputs, |x| vary(x, &union, site));
     (union, operands)
 }
 
-/// `f` of each of the operands; most ops have no more than three.
-fn each<X, Y>(inputs: &[X], f: impl FnMut(&X) -> Y) -> SmallVec<[Y; 3]> {
+/// `f` of each of the operands.
+fn each<X, Y>(inputs: &[X], f: impl FnMut(&X) -> Y) -> PerOperand<Y> {
     inputs.iter().map(f).listed()
 }
 
@@ -55,14 +55,14 @@ pub(crate) fn operands(
     op: &dyn Op,
     inputs: &[&Tensor],
     site: &'static Location<'static>,
-) -> (SmallVec<[Array; 3]>, AxisSet) {
+) -> (PerOperand<Array>, AxisSet) {
     let union = union_of(op.name(), inputs, site);
     (each(inputs, |x| vary(x, &union, site).array().clone()), union)
 }
 
 /// Infers, to fail before any work is done; `eval` need not check again.
 fn check(op: &dyn Op, inputs: &[&Tensor], site: &'static Location<'static>) {
-    let types: SmallVec<[&TensorType; 3]> = each(inputs, |x| x.ty());
+    let types: PerOperand<&TensorType> = each(inputs, |x| x.ty());
     if let Err(rule) = op.infer(&types) {
         violation(op.name(), &rule, inputs, site);
     }
@@ -91,7 +91,7 @@ fn with_settled(
     inputs: &[&Tensor],
     site: &'static Location<'static>,
 ) -> AxisSet {
-    let mut level: SmallVec<[&Tensor; 3]> = each(inputs, |x| *x);
+    let mut level: PerOperand<&Tensor> = each(inputs, |x| *x);
     while let Some(tape) = top(level.iter().copied()) {
         check_open(op, tape, inputs, site);
         for axis in unsettled(tape, &level).iter() {
@@ -106,8 +106,8 @@ fn unsettled(tape: &Tape, inputs: &[&Tensor]) -> AxisSet {
     if inputs.len() < 2 {
         return AxisSet::new();
     }
-    let mut settled: SmallVec<[AxisSet; 3]> = SmallVec::new();
-    inputs.iter().filter_map(|x| x.on(tape)).for_each(|(node, _)| settled.push(tape.settled(node)));
+    let on_tape = inputs.iter().filter_map(|x| x.on(tape));
+    let settled: PerOperand<AxisSet> = on_tape.map(|(node, _)| tape.settled(node)).listed();
     let mixed = |axis: &_| !tape.reduces(axis) && settled.iter().any(|s| !s.contains(axis.name()));
     settled.iter().fold(AxisSet::new(), |all, s| all.union(&s.filter(mixed)).unwrap_or(all))
 }
@@ -150,7 +150,7 @@ fn vary_ground(x: &Tensor, missing: &AxisSet) -> Tensor {
 fn apply(op: Rc<dyn Op>, inputs: &[Tensor], union: &AxisSet, site: &'static Location<'static>) -> Tensor {
     let Some(tape) = top(inputs.iter()).cloned() else { return eval(&*op, inputs, union) };
     let nodes = each(inputs, |x| x.on(&tape).map(|(node, _)| node));
-    let values: Operands = each(inputs, |x| x.below(&tape).clone());
+    let values: PerOperand<Tensor> = each(inputs, |x| x.below(&tape).clone());
     let output = apply(op.clone(), &values, union, site);
     if !output.dtype().is_inexact() {
         return output;
@@ -181,7 +181,7 @@ fn eval(op: &dyn Op, inputs: &[Tensor], union: &AxisSet) -> Tensor {
 /// operands'.
 fn eval_widened(op: &dyn Op, inputs: &[Tensor], union: &AxisSet) -> Tensor {
     let arrays = each(inputs, |x| computable(x.array()));
-    let types: SmallVec<[&TensorType; 3]> = inputs.iter().map(Tensor::ty).listed();
+    let types: PerOperand<&TensorType> = inputs.iter().map(Tensor::ty).listed();
     let (dtype, _) = op.infer(&types).expect("the rule holds");
     Tensor::ground(cast(&op.eval(&arrays, union), dtype), op.axes(union))
 }

@@ -7,15 +7,13 @@
 use std::panic::Location;
 
 use axisgrad_collectives::collective::tree;
-use smallvec::SmallVec;
-
 use axisgrad_collectives::{Buffer, Call, Group, Node, Partial, Pending, Reduction, interrupt};
 
 use crate::array::kernels::add_into;
 use crate::array::{Array, Dims};
 use crate::bind::computable;
 use crate::dtype::{DType, Scalar, dispatch};
-use crate::listed::Listed;
+use crate::listed::{Listed, PerOperand};
 use crate::op::SumOp;
 use crate::ops::cast;
 use crate::ops::psum::Psum;
@@ -51,7 +49,7 @@ impl PartialSum {
         let rest = op.summed().filter(|a| a.name() != axis.name());
         let (result, dims) = op.part_type(inputs, union);
         let dims = lanes.lane_dims().into_iter().chain(dims).listed();
-        let inputs: SmallVec<[Array; 3]> = inputs.iter().map(computable).listed();
+        let inputs: PerOperand<Array> = inputs.iter().map(computable).listed();
         let parts = op.block_sums(&inputs, union, joined);
         Self { axis, rest, lanes, dtype: result.compute(), result, dims, parts, joined }
     }

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use smallvec::SmallVec;
 
+use crate::listed::PerOperand;
 use crate::op::{Op, Rule};
 use crate::tensor::Tensor;
 use crate::types::{Axis, AxisSet};
@@ -64,7 +65,7 @@ pub(crate) enum Kind {
     /// `pvary`: node `of`, taken to a value that varies over `axes` too.
     Vary { of: usize, axes: AxisSet },
     /// An op; an operand that is not on this tape has no node.
-    Apply { op: Rc<dyn Op>, inputs: SmallVec<[Option<usize>; 3]>, values: SmallVec<[Tensor; 3]> },
+    Apply { op: Rc<dyn Op>, inputs: PerOperand<Option<usize>>, values: PerOperand<Tensor> },
     /// A function that is transposed as a whole; an operand that is not on this tape has no node. Its results are the
     /// parts that follow.
     Call(Call),

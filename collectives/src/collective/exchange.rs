@@ -393,8 +393,7 @@ impl<T: Element> At<'_, T> {
             let mut inputs = SmallVec::<[&[T]; 8]>::new();
             for (place, &count) in course.parts.iter().enumerate() {
                 let first = position(targets.len(), self.target, place);
-                let start = |i| (first * count + i) * course.piece + here.start;
-                let at = |i| HEADER + start(i) * size_of::<T>();
+                let at = |i| HEADER + ((first * count + i) * course.piece + here.start) * size_of::<T>();
                 match parts.get(self.target) {
                     _ if place != self.place || posted => {
                         inputs.extend((0..count).map(|i| elements(slots.of(place), at(i), here.len())));

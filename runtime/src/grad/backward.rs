@@ -10,14 +10,12 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::rc::Rc;
 
-use smallvec::SmallVec;
-
 use squares::Collected;
 pub(crate) use squares::{Squares, gradient_squares, scaled_gradient};
 
 use super::accum::{Accum, Buckets};
 use crate::bind::{bind_at, operands, vary};
-use crate::listed::Listed;
+use crate::listed::{Listed, PerOperand};
 use crate::op::Op;
 use crate::ops::psum_of;
 use crate::partial::PartialSum;
@@ -205,7 +203,7 @@ impl<'t> Sweep<'t> {
         joined: bool,
     ) -> bool {
         let Some(fused) = at.op.vjp_psum(wrt, at.ct, at.values, summed) else { return false };
-        let refs: SmallVec<[&Tensor; 2]> = fused.inputs.iter().listed();
+        let refs: PerOperand<&Tensor> = fused.inputs.iter().listed();
         if refs.iter().any(|x| x.tape().is_some()) {
             self.cts[node].add(bind_at(fused.op, &refs, at.site));
         } else {

@@ -109,7 +109,8 @@ pub fn kill_and_resume(budget: &mut Budget) -> Outcome {
         let repeated = seen.iter().map(|kill| kill.repeated).max().unwrap_or(0);
         let more = seen.iter().filter(|kill| kill.repeated > EVERY).count();
         format!(
-            "down after {slowest:.2} s at most, {swallowed} times with the survivors' words in their logs only; saving every {EVERY} steps, at most {repeated} repeated, \
+            "down after {slowest:.2} s at most, {swallowed} times with the survivors' words in their logs only; \
+             saving every {EVERY} steps, at most {repeated} repeated, \
              and more than {EVERY} in {more} cases, killed while a checkpoint was being written"
         )
     })

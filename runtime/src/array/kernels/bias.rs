@@ -11,7 +11,7 @@ pub fn add_bias(mut x: Array, bias: &Array) -> Array {
     let bias = bias.broadcast_to(x.dims());
     let one_row = bias.strides().iter().rev().skip(1).all(|&stride| stride == 0);
     let in_place = one_row && !x.is_empty() && x.dtype().is_float() && {
-        let row = bias.first_of(bias.ndim() - 1).contiguous();
+        let row = bias.first_of(bias.ndim().saturating_sub(1)).contiguous();
         dispatch!(x.dtype() in [float], T => add_row::<T>(&mut x, row.as_slice()))
     };
     if in_place { x } else { dispatch!(x.dtype() in [numeric], T => map2(&x, &bias, T::plus)) }
@@ -57,6 +57,7 @@ mod tests {
         assert_eq!((sum.to_vec::<f32>()[3], held.to_vec::<f32>()[3]), (24.0, 4.0));
         let each = add_bias(x(), &Array::from([[10.0f32], [20.0]]));
         assert_eq!(each.to_vec::<f32>(), [11.0, 12.0, 23.0, 24.0]);
+        assert_eq!(add_bias(Array::from(1.0f32), &Array::from(2.0f32)).item::<f32>(), 3.0);
         assert_eq!(add_bias(Array::from([1i32]), &Array::from([2i32])).item::<i32>(), 3);
     }
 }

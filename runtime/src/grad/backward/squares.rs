@@ -5,10 +5,9 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::rc::Rc;
 
-use smallvec::SmallVec;
-
 use super::{Gradients, Passing, Sweep};
 use crate::bind::vary;
+use crate::listed::PerOperand;
 use crate::op::Op;
 use crate::ops::{cast, square_sum};
 use crate::tape::{Kind, Tape};
@@ -69,7 +68,7 @@ struct Held {
 /// An op on the tape, and the operand that is the leaf.
 struct Through {
     op: Rc<dyn Op>,
-    values: SmallVec<[Tensor; 3]>,
+    values: PerOperand<Tensor>,
     output: Tensor,
     wrt: usize,
 }
