@@ -96,9 +96,17 @@ impl<T> Head<T> {
 macro_rules! with_tiles {
     ($element:ident, $loop:ident $fields:tt) => {
         match (vectors(), size_of::<$element>()) {
+            #[cfg(target_arch = "aarch64")]
+            (Some(Vectors::Bytes16), 4) => widest($loop::<$element, { tile::ROWS_16 }, 8> $fields),
+            #[cfg(target_arch = "aarch64")]
+            (Some(Vectors::Bytes16), _) => widest($loop::<$element, { tile::ROWS_16 }, 4> $fields),
+            #[cfg(target_arch = "x86_64")]
             (Some(Vectors::Bytes64), 4) => widest($loop::<$element, { tile::ROWS_64 }, 32> $fields),
+            #[cfg(target_arch = "x86_64")]
             (Some(Vectors::Bytes64), _) => widest($loop::<$element, { tile::ROWS_64 }, 16> $fields),
+            #[cfg(target_arch = "x86_64")]
             (Some(Vectors::Bytes32), 4) => widest($loop::<$element, { tile::ROWS_32 }, 16> $fields),
+            #[cfg(target_arch = "x86_64")]
             (Some(Vectors::Bytes32), _) => widest($loop::<$element, { tile::ROWS_32 }, 8> $fields),
             (None, _) => widest($loop::<$element, PLAIN, 8> $fields),
         }
@@ -300,10 +308,10 @@ struct Tiles<T, const R: usize, const C: usize> {
 }
 
 impl<T: Real, const R: usize, const C: usize> Tiles<T, R, C> {
-    /// As many keys as whole tiles have, along either of their sides.
+    /// As many keys as whole tiles have, along either of their sides, and the sums of a row.
     #[inline(always)]
     fn padded(&self, keys: usize) -> usize {
-        keys.next_multiple_of(R).next_multiple_of(C)
+        keys.next_multiple_of(R).next_multiple_of(C.max(SIDES))
     }
 
     /// The products of a block's rows of `left`, which has one for each query, with the columns of `right`, one for

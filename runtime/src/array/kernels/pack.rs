@@ -5,7 +5,6 @@ use axisgrad_collectives::{BufferMut, Pool};
 
 use super::gemm::Matrix;
 use super::tile::Rows;
-use super::vectors::vectors;
 use crate::dtype::Real;
 
 /// Columns that are packed at a time: where rows become columns, as many as stay in the first-level cache; where they
@@ -172,7 +171,7 @@ pub(super) fn transpose(
     }
     assert!((rows - 1) * from_stride + columns <= from.len() && (columns - 1) * to_stride + rows <= to.len());
     #[cfg(target_arch = "x86_64")]
-    if rows >= 8 && columns >= 8 && vectors().is_some() {
+    if rows >= 8 && columns >= 8 && super::vectors::vectors().is_some() {
         // SAFETY: both matrices are inside their slices, as was just checked, and the processor has AVX2.
         return unsafe {
             transpose_eights(from.as_ptr(), from_stride, [rows, columns], to.as_mut_ptr(), to_stride)
@@ -297,8 +296,8 @@ mod tests {
             flat(30, 90, -90, 1, 29 * 90),
             flat(15, 45, 180, 2, 3),
         ] {
-            // All widths are meant for machines with AVX2.
-            let widths = every::<Pack<T>>().len() - 1;
+            // On an x86-64, all that is packed is for machines with AVX2.
+            let widths = every::<Pack<T>>().len() - usize::from(cfg!(target_arch = "x86_64"));
             for run in every().into_iter().take(widths) {
                 let panels = run(Pack(matrix));
                 for row in 0..matrix.rows {

@@ -4,14 +4,14 @@ use axisgrad_collectives::Pool;
 
 use super::gemm::{Matrix, pieces};
 use super::product::Product;
-use super::tile::{self, ROWS_32, ROWS_64, Rows};
+use super::tile::{self, Rows};
 use super::vectors::{Vectors, vectors};
 
 /// Elements of the right operand up to which it is read again and again where it lies.
 const LARGEST: usize = 1 << 12;
 /// Elements that may be read behind the last of an operand: of the rows and columns that complete a tile.
 pub(super) const fn beyond(row_stride: usize) -> usize {
-    ROWS_64 * row_stride + 2 * 16
+    tile::ROWS_64 * row_stride + 2 * 16
 }
 
 /// As [`Product::multiply`], with the same bits. Both operands are followed by [`beyond`] more elements, of any value;
@@ -26,8 +26,12 @@ pub(super) fn multiply(
 ) {
     let vectors = vectors().filter(|_| rhs.rows * rhs.columns <= LARGEST && rhs.column_stride == 1);
     match vectors {
-        Some(Vectors::Bytes32) => tiles::<ROWS_32, 16>(to, row_stride, lhs, rhs, add),
-        Some(Vectors::Bytes64) => tiles::<ROWS_64, 32>(to, row_stride, lhs, rhs, add),
+        #[cfg(target_arch = "aarch64")]
+        Some(Vectors::Bytes16) => tiles::<{ tile::ROWS_16 }, 8>(to, row_stride, lhs, rhs, add),
+        #[cfg(target_arch = "x86_64")]
+        Some(Vectors::Bytes32) => tiles::<{ tile::ROWS_32 }, 16>(to, row_stride, lhs, rhs, add),
+        #[cfg(target_arch = "x86_64")]
+        Some(Vectors::Bytes64) => tiles::<{ tile::ROWS_64 }, 32>(to, row_stride, lhs, rhs, add),
         None => f32::multiply(to, row_stride, lhs, rhs, add, pool),
     }
 }

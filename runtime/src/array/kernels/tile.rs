@@ -1,6 +1,8 @@
 //! A tile of a matrix product: as many rows and columns as leave their sums in registers.
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::*;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 use std::ops::Range;
@@ -10,7 +12,11 @@ use crate::dtype::Real;
 /// Rows of a tile for vectors of 64 bytes: with two vectors each, their sums fill 24 of 32 registers.
 pub(super) const ROWS_64: usize = 12;
 /// Rows of a tile for vectors of 32 bytes: with two vectors each, their sums fill 12 of 16 registers.
+#[cfg(target_arch = "x86_64")]
 pub(super) const ROWS_32: usize = 6;
+/// Rows of a tile for vectors of 16 bytes, of which there are as many as of those of 64.
+#[cfg(target_arch = "aarch64")]
+pub(super) const ROWS_16: usize = ROWS_64;
 
 /// Rows of an operand, from the first element on.
 #[derive(Clone, Copy)]
@@ -55,7 +61,7 @@ pub(super) fn height(steps: &[Step]) -> usize {
 /// The product of `R` rows with `C` rows that lie side by side, over `depth` columns: written to rows of `to` that are
 /// `row_stride` apart, or `plus` what is there. Each sum is one chain of fused multiply-adds from 0.
 ///
-/// The processor has vectors of 64 bytes if there are [`ROWS_64`], and else of 32.
+/// The processor has vectors of 64 bytes, of 32 or of 16, for which so many rows are meant.
 ///
 /// # Panics
 /// If something lies outside the slices.
@@ -100,13 +106,23 @@ pub(super) fn evaluate<T: Real, const R: usize, const C: usize>(
             _ => unreachable!("no tile of {R} rows of {C} elements"),
         }
     }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        match (R, C * size_of::<T>()) {
+            (ROWS_16, 32) => with_16_bytes::<T, R, C, 2>(steps, operands, depth, to, stack),
+            (ROWS_16, 16) => with_16_bytes::<T, R, C, 1>(steps, operands, depth, to, stack),
+            _ => unreachable!("no tile of {R} rows of {C} elements"),
+        }
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    unreachable!("no tile for this processor: {:?}", (steps, operands.0.row_stride, to, stack.len()))
 }
 
 /// A vector of the processor, in a register.
 ///
 /// # Safety
 /// Of all functions: the processor has such vectors; and what a pointer points at is there.
-#[cfg(target_arch = "x86_64")]
 trait Vector: Copy {
     type Element;
 
@@ -120,15 +136,14 @@ trait Vector: Copy {
 }
 
 macro_rules! vectors {
-    ($($vector:ident $element:ident $zero:ident $load:ident $store:ident $splat:ident $mul_add:ident $add:ident;)*) => {$(
-        #[cfg(target_arch = "x86_64")]
+    ($($vector:ident $element:ident $load:ident $store:ident $splat:ident $mul_add:ident $add:ident;)*) => {$(
         impl Vector for $vector {
             type Element = $element;
 
             #[inline(always)]
             unsafe fn zero() -> Self {
                 // SAFETY: the caller's promise.
-                unsafe { $zero() }
+                unsafe { $splat(0.0) }
             }
             #[inline(always)]
             unsafe fn load(from: *const $element) -> Self {
@@ -159,11 +174,40 @@ macro_rules! vectors {
     )*};
 }
 
+#[cfg(target_arch = "x86_64")]
 vectors! {
-    __m512 f32 _mm512_setzero_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_fmadd_ps _mm512_add_ps;
-    __m512d f64 _mm512_setzero_pd _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_fmadd_pd _mm512_add_pd;
-    __m256 f32 _mm256_setzero_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_fmadd_ps _mm256_add_ps;
-    __m256d f64 _mm256_setzero_pd _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_fmadd_pd _mm256_add_pd;
+    __m512 f32 _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps _mm512_fmadd_ps _mm512_add_ps;
+    __m512d f64 _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd _mm512_fmadd_pd _mm512_add_pd;
+    __m256 f32 _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps _mm256_fmadd_ps _mm256_add_ps;
+    __m256d f64 _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd _mm256_fmadd_pd _mm256_add_pd;
+}
+
+#[cfg(target_arch = "aarch64")]
+vectors! {
+    float32x4_t f32 vld1q_f32 vst1q_f32 vdupq_n_f32 fused_f32 vaddq_f32;
+    float64x2_t f64 vld1q_f64 vst1q_f64 vdupq_n_f64 fused_f64 vaddq_f64;
+}
+
+/// With the summand last.
+///
+/// # Safety
+/// As [`Vector`].
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+unsafe fn fused_f32(factor: float32x4_t, other: float32x4_t, summand: float32x4_t) -> float32x4_t {
+    // SAFETY: the caller's promise.
+    unsafe { vfmaq_f32(summand, factor, other) }
+}
+
+/// As above.
+///
+/// # Safety
+/// As [`Vector`].
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+unsafe fn fused_f64(factor: float64x2_t, other: float64x2_t, summand: float64x2_t) -> float64x2_t {
+    // SAFETY: the caller's promise.
+    unsafe { vfmaq_f64(summand, factor, other) }
 }
 
 /// With `W` vectors of 64 bytes in a row.
@@ -212,11 +256,32 @@ unsafe fn with_32_bytes<T: Real, const R: usize, const C: usize, const W: usize>
     }
 }
 
+/// With `W` vectors of 16 bytes in a row.
+///
+/// # Safety
+/// As [`with`].
+#[cfg(target_arch = "aarch64")]
+#[inline(never)]
+unsafe fn with_16_bytes<T: Real, const R: usize, const C: usize, const W: usize>(
+    steps: &[Step],
+    operands: (Rows<T>, Rows<T>),
+    depth: usize,
+    to: (*mut T, usize),
+    stack: &mut [Tile<T, R, C>],
+) {
+    // SAFETY: the caller's promise, and a real number of 4 bytes is an `f32`, one of 8 an `f64`.
+    unsafe {
+        match size_of::<T>() {
+            4 => with::<T, float32x4_t, R, C, W>(steps, operands, depth, to, stack),
+            _ => with::<T, float64x2_t, R, C, W>(steps, operands, depth, to, stack),
+        }
+    }
+}
+
 /// # Safety
 /// `T` is the element of `V`, of which the processor has vectors, and `W` of them have `C` elements. Both operands have
 /// their rows of `depth` columns, `R` on the left and `C`, side by side, on the right; and there is room for `R` rows of
 /// `C` elements at a distance.
-#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 unsafe fn with<T: Real, V: Vector, const R: usize, const C: usize, const W: usize>(
     steps: &[Step],
@@ -250,7 +315,6 @@ unsafe fn with<T: Real, V: Vector, const R: usize, const C: usize, const W: usiz
 ///
 /// # Safety
 /// As [`with`]; and the columns are among those of the operands.
-#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 unsafe fn sums<T, V: Vector, const R: usize, const W: usize>(
     (left, right): (Rows<T>, Rows<T>),
@@ -283,7 +347,6 @@ unsafe fn sums<T, V: Vector, const R: usize, const W: usize>(
 ///
 /// # Safety
 /// As [`with`].
-#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 unsafe fn add<T, V: Vector, const R: usize, const W: usize>(
     sums: &mut [[V; W]; R],
@@ -300,7 +363,6 @@ unsafe fn add<T, V: Vector, const R: usize, const W: usize>(
 
 /// # Safety
 /// As [`with`].
-#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 unsafe fn store<T, V: Vector, const R: usize, const W: usize>(
     sums: &[[V; W]; R],

@@ -79,7 +79,14 @@ impl Vectors {
     /// About how long a product takes, in multiplications of a vector: those of whole tiles; the packing of the right
     /// operand, which costs about ten a vector; and six for each element that is put by itself.
     fn time<T: Scalar>(self, lhs: Matrix<T>, rhs: Matrix<T>, place: Place) -> usize {
-        let (height, width) = if matches!(self, Self::Bytes64) { (12, 64) } else { (6, 32) };
+        let (height, width) = match self {
+            #[cfg(target_arch = "aarch64")]
+            Self::Bytes16 => (tile::ROWS_16, 16),
+            #[cfg(target_arch = "x86_64")]
+            Self::Bytes32 => (tile::ROWS_32, 32),
+            #[cfg(target_arch = "x86_64")]
+            Self::Bytes64 => (tile::ROWS_64, 64),
+        };
         let vectors = (rhs.rows * size_of::<T>()).div_ceil(width);
         let along = if vectors == 1 { 1 } else { vectors.next_multiple_of(2) };
         let rows = lhs.rows.next_multiple_of(height);
@@ -108,6 +115,12 @@ fn with<T: Real>(
             (Vectors::Bytes64, 4, _) => with_64_bytes::<T, 32>(lhs, rhs, results, place, pool),
             (Vectors::Bytes64, ..) => with_64_bytes::<T, 16>(lhs, rhs, results, place, pool),
         }
+    }
+    #[cfg(target_arch = "aarch64")]
+    match (vectors, size_of::<T>(), rhs.rows * size_of::<T>()) {
+        (Vectors::Bytes16, 4, ..=16) => tiles::<T, { tile::ROWS_16 }, 4>(lhs, rhs, results, place, pool),
+        (Vectors::Bytes16, 4, _) => tiles::<T, { tile::ROWS_16 }, 8>(lhs, rhs, results, place, pool),
+        (Vectors::Bytes16, ..) => tiles::<T, { tile::ROWS_16 }, 4>(lhs, rhs, results, place, pool),
     }
 }
 

@@ -19,11 +19,16 @@ pub(crate) trait Loop {
 /// The widest vectors of this machine, with a fused multiply-add for them.
 #[derive(Clone, Copy)]
 pub(super) enum Vectors {
+    /// Those of every such processor: the compiler has them without asking.
+    #[cfg(target_arch = "aarch64")]
+    Bytes16,
+    #[cfg(target_arch = "x86_64")]
     Bytes32,
+    #[cfg(target_arch = "x86_64")]
     Bytes64,
 }
 
-/// `None` where there is no fused multiply-add, or the compiler has all that there is without asking.
+/// `None` where there is no fused multiply-add.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn vectors() -> Option<Vectors> {
     use std::arch::is_x86_feature_detected as has;
@@ -33,7 +38,13 @@ pub(super) fn vectors() -> Option<Vectors> {
 }
 
 /// As above.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+pub(super) fn vectors() -> Option<Vectors> {
+    Some(Vectors::Bytes16)
+}
+
+/// As above, of machines for which there is no tile.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(super) fn vectors() -> Option<Vectors> {
     None
 }
@@ -77,6 +88,6 @@ pub(crate) fn every<L: Loop>() -> Vec<fn(L) -> L::Result> {
         all.extend(matches!(vectors(), Some(Vectors::Bytes64)).then_some(wide));
         all.extend(vectors().map(|_| narrow));
     }
-    all.push(L::run);
+    all.extend([L::run as Run<L>]);
     all
 }
