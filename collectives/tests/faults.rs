@@ -167,7 +167,7 @@ fn far_failures(timeout: Duration, program: impl Fn(&Worker, usize) -> Outcome +
     [0, 1, 2, 3, 4, 5, 6].map(|other| mesh.run(|w| program(w, other)).unwrap_err())
 }
 
-/// Elements of operands that go by recursive doubling, and that are cut for all.
+/// Elements of operands that go by recursive doubling, and by halving.
 const FAR: [usize; 2] = [1, 100_000];
 
 #[test]

@@ -329,16 +329,16 @@ fn sums_through_small_slots() {
     sums.unwrap().iter().for_each(|got| same_bits(got, &expected, ()));
 }
 
-/// All that take one round, two, … of recursive doubling.
+/// All that take one round, two, … of recursive doubling, and of halving.
 #[test]
 fn any_number_of_ranks_of_several_machines() {
-    (1..=17).chain([23, 32]).for_each(|ranks| check_apart::<f64>(ranks, 1, [0, 3, 2500].into_iter()));
+    (1..=17).chain([23, 32]).for_each(|ranks| check_apart::<f64>(ranks, 1, [0, 3, 2500, 9001].into_iter()));
 }
 
-/// Threads of a rank whose shares are not equally long go the same way: among seven ranks it changes at 144 KiB.
+/// Threads of a rank whose shares are not equally long go the same way: among seven ranks it changes at 48 KiB.
 #[test]
 fn shares_on_both_sides_of_a_threshold() {
-    check_apart::<i32>(7, 2, (73_728 - 192..73_728 + 192).step_by(31));
+    check_apart::<i32>(7, 2, (24_576 - 192..24_576 + 192).step_by(31));
 }
 
 /// Sub-groups of a mesh of two axes, on one rank, across ranks, and unevenly over ranks.

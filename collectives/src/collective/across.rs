@@ -4,11 +4,13 @@
 //! |---|---|---|---|
 //! | everything to everybody | 1 | `P - 1` | `(P - 1) n` |
 //! | recursive doubling | `log2 P` | `log2 P` | `log2 P · n` |
-//! | halves: a part is reduced by each, and then sent to all | 2 | `2 (P - 1)` | `2 n` |
+//! | cut for all: a part is reduced by each, and then sent to all | 2 | `2 (P - 1)` | `2 n` |
+//! | recursive halving, and doubling back | `2 log2 P` | `2 log2 P` | `2 n` |
 //!
 //! Pieces that do not join yet go along until they do, so the bits do not depend on the way.
 
 use super::all_reduce::{Pieces, Reduce, fill, finish, share_of};
+use super::halving::{halve, strand};
 use super::{Member, Step};
 use crate::buffer::{Buffer, Canvas, Claim};
 use crate::element::Element;
@@ -66,17 +68,38 @@ pub(crate) fn cross<T: Element>(
     if ranks == 2 || ranks > FEW && doubling_is_cheaper(ranks, bytes) {
         return everything(reduce, member, joined, move |_, pieces| fill(reduce, &pieces, claim, canvas));
     }
-    halves(reduce, ranks, joined, claim, canvas)
+    if ranks > FEW {
+        return in_halves(reduce, member, joined, claim, canvas);
+    }
+    cut_for_all(reduce, ranks, joined, claim, canvas)
 }
 
-/// Whether so many bytes cost less sent whole in every round of doubling than cut for all, there and back.
+/// Whether so many bytes cost less sent whole in every round of doubling than halved in each, there and back.
 fn doubling_is_cheaper(ranks: usize, bytes: usize) -> bool {
     let rounds = ranks.next_power_of_two().ilog2() as usize;
-    rounds * (bytes + MESSAGE) < 2 * bytes + 2 * (ranks - 1) * MESSAGE
+    rounds * (bytes + MESSAGE) < 2 * bytes + 2 * rounds * MESSAGE
+}
+
+/// By recursive halving.
+fn in_halves<T: Element>(
+    reduce: Reduce<T>,
+    member: &Member,
+    joined: Pieces,
+    mut claim: Claim,
+    canvas: Canvas,
+) -> Step<Buffer> {
+    let len = claim.as_mut_slice::<T>().len();
+    halve(reduce, member, len, joined, move |sums| {
+        for (number, sum) in sums.iter().enumerate() {
+            claim.as_mut_slice::<T>()[strand(len, number)].copy_from_slice(sum[0].as_slice());
+        }
+        drop(claim);
+        Ok(finish(canvas))
+    })
 }
 
 /// Each rank reduces a part of the share, and then all exchange what they have.
-fn halves<T: Element>(
+fn cut_for_all<T: Element>(
     reduce: Reduce<T>,
     ranks: usize,
     joined: Pieces,

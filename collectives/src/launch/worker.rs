@@ -15,11 +15,11 @@ use crate::mesh::AxisSet;
 use crate::roster::Roster;
 use crate::signals::Signals;
 use crate::sync::Mutex;
-use crate::transport::doubling::meetings;
 use crate::transport::hybrid::{Address, Hybrid, tag};
 use crate::transport::threads::{Hub, Threads};
 use crate::transport::window::{Turns, Window};
 use crate::transport::{Layout, Link, Reach, Transport};
+use crate::transport::{doubling, halving};
 
 /// One worker of a mesh: a thread of a rank, running the program.
 pub struct Worker {
@@ -261,8 +261,9 @@ fn layout(workers: &[usize], me: usize, threads: usize) -> Layout {
     let even = all.iter().all(|member| on_rank(rank_of(member)) == rank.len());
     let across: Option<Vec<usize>> = (even && rank.len() < all.len())
         .then(|| all.iter().copied().filter(|member| member % rank.len() == index % rank.len()).collect());
-    let doubling = meetings(across.as_deref().unwrap_or_default(), index);
-    Layout { index, all, rank, across, doubling }
+    let members = across.as_deref().unwrap_or_default();
+    let (doubling, halving) = (doubling::meetings(members, index), halving::meetings(members, index));
+    Layout { index, all, rank, across, doubling, halving }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 pub(crate) mod channels;
 pub(crate) mod doubling;
+pub(crate) mod halving;
 pub(crate) mod hybrid;
 pub mod simulation;
 pub(crate) mod threads;
@@ -123,7 +124,7 @@ pub trait Link: Send + Sync {
     fn leave(&self) {}
 }
 
-/// Rounds that every call may use: recursive doubling takes one for each bit of the number of ranks.
+/// Rounds that every call may use: halving and doubling back take two for each bit of the number of ranks.
 pub(crate) const ROUNDS: u64 = 64;
 
 /// Which members a round goes to.
@@ -137,6 +138,8 @@ pub(crate) enum Reach {
     Across,
     /// Of those across, the ones that this one meets in so many-th round of recursive doubling, itself included.
     Doubling(usize),
+    /// The same of recursive halving.
+    Halving(usize),
 }
 
 /// Who the members of a group are to each other, seen from one of them.
@@ -149,6 +152,8 @@ pub(crate) struct Layout {
     pub(crate) across: Option<Vec<usize>>,
     /// Those across whom this one meets, for each round of recursive doubling.
     pub(crate) doubling: Vec<Vec<usize>>,
+    /// The same for each round of recursive halving.
+    pub(crate) halving: Vec<Vec<usize>>,
 }
 
 impl Layout {
@@ -159,6 +164,7 @@ impl Layout {
             Reach::Rank => &self.rank,
             Reach::Across => self.across.as_deref().unwrap_or_default(),
             Reach::Doubling(round) => &self.doubling[round],
+            Reach::Halving(round) => &self.halving[round],
         }
     }
 

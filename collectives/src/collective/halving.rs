@@ -1,0 +1,189 @@
+//! A large reduction among many ranks that share no memory: halving, and doubling back.
+//!
+//! Whoever meets (`transport::halving` says who) has the same part of the data; each keeps a half of it, gives the other
+//! half away, and joins what it gets with what it has. The nearest meet first: so where the members are a power of two,
+//! they join siblings of the tree. What does not join yet goes along until it does. Then the same members meet the other
+//! way round, and each gets what the other has.
+
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
+use super::all_reduce::{Pieces, Reduce, share_of};
+use super::{Member, Step};
+use crate::buffer::Buffer;
+use crate::element::Element;
+use crate::error::Result;
+use crate::transport::halving::Stand;
+use crate::transport::{Arrival, Offer, Outgoing, Part, Parts, Reach};
+
+/// How it goes on with the sums of both strands, of which each is one part.
+pub(crate) trait Summed: FnOnce([Parts; 2]) -> Result<Step<Buffer>> + Send + 'static {}
+impl<F: FnOnce([Parts; 2]) -> Result<Step<Buffer>> + Send + 'static> Summed for F {}
+
+/// The sum of `len` elements among all across the ranks, in two strands: [`strand`] says which elements they have.
+pub(crate) fn halve<T: Element>(
+    reduce: Reduce<T>,
+    member: &Member,
+    len: usize,
+    joined: Pieces,
+    then: impl Summed,
+) -> Step<Buffer> {
+    let mine = stand(member, member.index());
+    Halving { reduce, len, mine, round: 0, then }.halve(member, [joined.clone(), joined])
+}
+
+/// The elements of a strand.
+pub(crate) fn strand(len: usize, strand: usize) -> Range<usize> {
+    share_of(len, 2, strand)
+}
+
+/// Where one of those across the ranks stands.
+fn stand(member: &Member, other: usize) -> Stand {
+    let across = member.layout.members(Reach::Across);
+    Stand::of(across.binary_search(&other).expect("a member across the ranks"), across.len())
+}
+
+struct Halving<T, F> {
+    reduce: Reduce<T>,
+    len: usize,
+    mine: Stand,
+    round: usize,
+    then: F,
+}
+
+/// Whom a member meets.
+type Met = SmallVec<[Stand; 4]>;
+
+impl<T: Element, F: Summed> Halving<T, F> {
+    /// The rounds from this one on, of a member that has `held` of the strands: before the first round all of both, and
+    /// then a part of its own.
+    fn halve(self, member: &Member, held: [Pieces; 2]) -> Step<Buffer> {
+        let met = self.met(member);
+        let give = |to: &Stand, strand: usize| {
+            let (before, wanted) = (self.before(&self.mine, strand), self.after(to, strand));
+            held[strand].slice::<T>(wanted.start - before.start..wanted.end - before.start).parts
+        };
+        let offer = self.offer(&met, |to| to.strands.clone(), give);
+        let nodes = held[self.mine.strands.start].nodes.clone();
+        Step::post(Offer { nodes, ..offer }, move |member, arrivals| self.keep(member, &met, &arrivals))
+    }
+
+    /// Joins what others give with what this member keeps.
+    fn keep(mut self, member: &Member, met: &Met, arrivals: &[Arrival]) -> Result<Step<Buffer>> {
+        let pieces = |strand| {
+            let mut pieces = Pieces::default();
+            for (arrival, from) in arrivals.iter().zip(met) {
+                let parts = self.of_strand(arrival, from, &self.mine.strands, strand);
+                pieces.nodes.extend(parts.iter().zip(&arrival.nodes).map(|(_, node)| *node));
+                pieces.parts.extend(parts.iter().cloned());
+            }
+            pieces
+        };
+        let is_last = self.round + 1 == member.layout.halving.len();
+        let (mut held, mut sums) = <([Pieces; 2], [Parts; 2])>::default();
+        for strand in self.mine.strands.clone() {
+            if is_last {
+                let len = self.after(&self.mine, strand).len();
+                sums[strand].push(Part::whole(self.reduce.total(member, pieces(strand), len)?));
+            } else {
+                held[strand] = self.reduce.join(member, pieces(strand))?;
+            }
+        }
+        if is_last {
+            return Ok(self.double(member, sums));
+        }
+        self.round += 1;
+        Ok(self.halve(member, held))
+    }
+
+    /// The rounds from this one back to the first, of a member that has the sums of what it kept in this one.
+    fn double(self, member: &Member, sums: [Parts; 2]) -> Step<Buffer> {
+        let met = self.met(member);
+        let offer = self.offer(&met, |_| self.mine.strands.clone(), |_, strand| sums[strand].clone());
+        Step::post(offer, move |member, arrivals| self.gather(member, &met, &arrivals))
+    }
+
+    /// Puts side by side what others have and what this member has.
+    fn gather(mut self, member: &Member, met: &Met, arrivals: &[Arrival]) -> Result<Step<Buffer>> {
+        let mut sums = <[Parts; 2]>::default();
+        if self.round == 0 {
+            for (arrival, from) in arrivals.iter().zip(met) {
+                from.strands
+                    .clone()
+                    .zip(&arrival.parts)
+                    .for_each(|(strand, part)| sums[strand].push(part.clone()));
+            }
+            return (self.then)(sums);
+        }
+        for strand in self.mine.strands.clone() {
+            let whole = self.before(&self.mine, strand);
+            let mut memory = member.pool().alloc::<T>(whole.len());
+            for (arrival, from) in arrivals.iter().zip(met) {
+                for part in self.of_strand(arrival, from, &self.mine.strands, strand) {
+                    let at = self.after(from, strand);
+                    let memory =
+                        &mut memory.as_mut_slice::<T>()[at.start - whole.start..at.end - whole.start];
+                    memory.copy_from_slice(part.as_slice());
+                }
+            }
+            sums[strand].push(Part::whole(memory.freeze()));
+        }
+        self.round -= 1;
+        Ok(self.double(member, sums))
+    }
+
+    /// Whom this member meets in this round.
+    fn met(&self, member: &Member) -> Met {
+        member.layout.members(Reach::Halving(self.round)).iter().map(|&other| stand(member, other)).collect()
+    }
+
+    /// What is given to each of those who are met, strand by strand; the two of a cell, which meet in the first round,
+    /// give each other the strands `in_cell`.
+    fn offer(
+        &self,
+        met: &Met,
+        in_cell: impl Fn(&Stand) -> Range<usize>,
+        give: impl Fn(&Stand, usize) -> Parts,
+    ) -> Offer {
+        let to = |other: &Stand| {
+            self.carried(other, &in_cell(other)).flat_map(|strand| give(other, strand)).collect()
+        };
+        Offer::new(Reach::Halving(self.round), Outgoing::Each(met.iter().map(to).collect()))
+    }
+
+    /// The strands that this member and another give each other.
+    fn carried(&self, other: &Stand, in_cell: &Range<usize>) -> Range<usize> {
+        if self.round == 0 { in_cell.clone() } else { self.mine.shared(other) }
+    }
+
+    /// What has come of a strand.
+    fn of_strand<'a>(
+        &self,
+        arrival: &'a Arrival,
+        from: &Stand,
+        in_cell: &Range<usize>,
+        strand: usize,
+    ) -> &'a [Part] {
+        let mut carried = self.carried(from, in_cell);
+        let count = arrival.parts.len() / carried.len();
+        carried.position(|carried| carried == strand).map_or(&[], |at| &arrival.parts[at * count..][..count])
+    }
+
+    /// The elements of a strand that a member has before this round: in the first, all.
+    fn before(&self, stand: &Stand, strand: usize) -> Range<usize> {
+        if self.round == 0 { 0..self.len } else { self.halved(stand, strand, self.round - 1) }
+    }
+
+    /// Those that it keeps in this round: in the first, the strand.
+    fn after(&self, stand: &Stand, strand: usize) -> Range<usize> {
+        self.halved(stand, strand, self.round)
+    }
+
+    fn halved(&self, stand: &Stand, number: usize, times: usize) -> Range<usize> {
+        (0..times).fold(strand(self.len, number), |range, bit| {
+            let half = share_of(range.len(), 2, stand.cell >> bit & 1);
+            range.start + half.start..range.start + half.end
+        })
+    }
+}
