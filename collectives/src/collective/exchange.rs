@@ -5,8 +5,6 @@
 //! every other's target, reduces the piece of its own target from what all have posted, and in the next step posts the
 //! result along with the next piece. So a sum of `k` pieces takes `k + 1` steps, and what is exchanged stays in the
 //! caches. The first step carries the signature and the subtrees, and the data too where all of it fits.
-//!
-//! Headers that are byte for byte the same make the same call; only others are taken apart.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,23 +12,16 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::all_reduce::Reduce;
+use super::header::{self, HEADER, Heard};
 use super::tree::{CHUNK, Moves, Node, Plan, evaluate};
 use super::{Member, Step};
 use crate::buffer::{Buffer, Claim, bytes_of, cast, cast_mut};
 use crate::element::Element;
 use crate::error::Result;
-use crate::roster::LastCall;
-use crate::signature::{Signature, disagreement, take};
+use crate::signature::Signature;
 use crate::transport::Parts;
 use crate::transport::window::{Board, Slots};
 
-/// Room for what a call says of itself.
-const HEADER: usize = 4 << 10;
-/// In place of a number of subtrees that do not fit.
-const TOO_MANY: u64 = u64::MAX;
-/// Where a header has the worker, in which all differ, and where what it calls begins.
-const WORKER: usize = 8;
-const CALLED: usize = 16;
 /// Elements that pieces are cut at.
 const GRAIN: usize = 16;
 /// Bytes of a line of the cache.
@@ -242,7 +233,7 @@ impl<T: Element> At<'_, T> {
     /// Says what is called, and lays down the data if it fits.
     fn open(&mut self, board: &mut Board, number: u64, mine: &Signature) -> usize {
         let (next, _) = board.begin();
-        let signed = write_header(&mut next[..HEADER], number, &self.task.nodes, mine);
+        let signed = header::write(&mut next[..HEADER], number, &self.task.nodes, mine);
         if self.fits(self.task.nodes.len()) {
             self.lay_down(next, 0, self.longest());
         }
@@ -260,7 +251,7 @@ impl<T: Element> At<'_, T> {
         signed: usize,
     ) -> Result<Result<Course, Turn>> {
         let (_, slots) = board.begin();
-        let Some(heard) = self.hear(member, slots, number, mine, signed)? else {
+        let Some(heard) = Heard::of_all(member, slots, self.place, number, mine, signed)? else {
             return Ok(Err(Turn::Elsewhere));
         };
         let Some(nodes) = heard.nodes else { return Ok(Err(Turn::Refused)) };
@@ -277,45 +268,6 @@ impl<T: Element> At<'_, T> {
         let pieces = self.longest().div_ceil(piece.max(1));
         let results = HEADER + (self.laid_down() * most * piece * size_of::<T>()).next_multiple_of(LINE);
         Ok(Ok(Course { moves, parts: heard.parts, piece, pieces, results, posted }))
-    }
-
-    /// Reads everybody's header; nothing if somebody is in another call of the group.
-    ///
-    /// # Errors
-    /// If they do not make the same call.
-    fn hear(
-        &self,
-        member: &Member,
-        slots: Slots,
-        number: u64,
-        mine: &Arc<Signature>,
-        signed: usize,
-    ) -> Result<Option<Heard>> {
-        let own = slots.of(self.place);
-        let alike =
-            |slot: &[u8]| slot[..WORKER] == own[..WORKER] && slot[CALLED..signed] == own[CALLED..signed];
-        let mut heard = Heard::default();
-        if (0..slots.len()).all(|place| alike(slots.of(place))) {
-            for place in 0..slots.len() {
-                heard.read_nodes(&slots.of(place)[signed..HEADER])?;
-            }
-            // Threads note their own calls.
-            for &other in member.across().unwrap_or_default().iter().filter(|&&other| other != member.index())
-            {
-                let call = LastCall { group: member.name.clone(), number, signature: mine.clone() };
-                member.seat.roster.record_of(member.workers[other], call);
-            }
-            return Ok(Some(heard));
-        }
-        let mut calls = SmallVec::<[Signature; 4]>::new();
-        for place in 0..slots.len() {
-            let Some(call) = heard.read(slots.of(place), number)? else { return Ok(None) };
-            member.seat.roster.check(&call)?;
-            let (group, signature) = (member.name.clone(), Arc::new(call.clone()));
-            member.seat.roster.record(LastCall { group, number, signature });
-            calls.push(call);
-        }
-        disagreement(&member.name, calls.iter()).map_or(Ok(Some(heard)), Err)
     }
 
     /// Takes in what the last step carries, and posts the next one if there is anything for it.
@@ -427,67 +379,4 @@ impl<T: Element> At<'_, T> {
 /// Where the member at `place` has its data for one of so many targets, among those for others.
 fn position(targets: usize, target: usize, place: usize) -> usize {
     target - usize::from(targets > 1 && target > place)
-}
-
-/// The number of the call, what it says of itself, and the subtrees; gives where those begin.
-fn write_header(header: &mut [u8], number: u64, nodes: &[Node], signature: &Signature) -> usize {
-    let mut bytes = Vec::with_capacity(512);
-    let put = |bytes: &mut Vec<u8>, word: u64| bytes.extend_from_slice(&word.to_le_bytes());
-    put(&mut bytes, number);
-    signature.encode(&mut bytes);
-    let mut signed = bytes.len();
-    put(&mut bytes, nodes.len() as u64);
-    nodes.iter().for_each(|node| {
-        put(&mut bytes, u64::from(node.level));
-        put(&mut bytes, node.index);
-    });
-    if bytes.len() > header.len() {
-        bytes.clear();
-        put(&mut bytes, number);
-        Signature { rest: SmallVec::new(), ..signature.clone() }.encode(&mut bytes);
-        signed = bytes.len();
-        put(&mut bytes, TOO_MANY);
-    }
-    header[..bytes.len()].copy_from_slice(&bytes);
-    signed
-}
-
-/// What the headers of all members say.
-struct Heard {
-    parts: SmallVec<[usize; 8]>,
-    /// `None` where somebody's do not fit.
-    nodes: Option<SmallVec<[Node; 8]>>,
-}
-
-impl Default for Heard {
-    fn default() -> Self {
-        Self { parts: SmallVec::new(), nodes: Some(SmallVec::new()) }
-    }
-}
-
-impl Heard {
-    /// Reads a member's header; nothing if it is in another call of the group.
-    fn read(&mut self, mut header: &[u8], number: u64) -> Result<Option<Signature>> {
-        if take(&mut header)? != number {
-            return Ok(None);
-        }
-        let signature = Signature::decode(&mut header)?;
-        self.read_nodes(header)?;
-        Ok(Some(signature))
-    }
-
-    /// Reads the subtrees in a header.
-    fn read_nodes(&mut self, mut header: &[u8]) -> Result<()> {
-        match take(&mut header)? {
-            TOO_MANY => self.nodes = None,
-            count => {
-                self.parts.push(count as usize);
-                for _ in 0..count {
-                    let node = Node { level: take(&mut header)? as u32, index: take(&mut header)? };
-                    self.nodes.iter_mut().for_each(|nodes| nodes.push(node));
-                }
-            }
-        }
-        Ok(())
-    }
 }

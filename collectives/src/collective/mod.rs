@@ -12,6 +12,7 @@ pub(crate) mod barrier;
 pub(crate) mod broadcast;
 pub(crate) mod exchange;
 pub(crate) mod halving;
+pub(crate) mod header;
 pub(crate) mod pending;
 pub(crate) mod permute;
 pub(crate) mod reduce_scatter;
