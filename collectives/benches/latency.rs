@@ -75,12 +75,12 @@ fn all_reduce_among_ranks(bencher: Bencher, ranks: usize) {
     among(bencher.counter(ItemsCount::new(CALLS)), mesh, CALLS, |group| sum(group, 64));
 }
 
-/// The same with 1 MiB, a tenth as often: what the processors have to do, moving the bytes included.
-#[divan::bench(args = [7, 8, 16, 32], sample_count = 5)]
-fn large_all_reduce_among_ranks(bencher: Bencher, ranks: usize) {
+/// The same with more KiB, a tenth as often.
+#[divan::bench(args = [(8, 64), (8, 1024), (16, 64), (16, 1024), (32, 64), (32, 256), (32, 1024), (64, 256)], sample_count = 5)]
+fn large_all_reduce_among_ranks(bencher: Bencher, (ranks, kib): (usize, usize)) {
     let mesh = Mesh::builder().axis("batch", ranks).simulated_ranks(ranks);
     let mesh = mesh.simulated_network(Duration::from_micros(2), 25e9);
-    among(bencher.counter(ItemsCount::new(CALLS / 10)), mesh, CALLS / 10, |group| sum(group, 1 << 20));
+    among(bencher.counter(ItemsCount::new(CALLS / 10)), mesh, CALLS / 10, |group| sum(group, kib << 10));
 }
 
 /// What the machine itself takes: a line of the cache goes to the other core and comes back.

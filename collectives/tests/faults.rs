@@ -160,15 +160,20 @@ fn one_of_many_ranks_hears_from_few() {
     assert_eq!(heard, [1, 4, 5, 7, 13], "{text}");
 }
 
-/// The errors of seven ranks that share no memory and meet by recursive doubling, where each of them in turn is `other`.
-fn far_failures(timeout: Duration, program: impl Fn(&Worker, usize) -> Outcome + Sync) -> [Error; 7] {
-    let mesh = Mesh::builder().axis("batch", 7).simulated_ranks(7).shared_memory(false).timeout(timeout);
+/// The errors of ranks that share no memory, where each of them in turn is `other`.
+fn far_failures(
+    ranks: usize,
+    timeout: Duration,
+    program: impl Fn(&Worker, usize) -> Outcome + Sync,
+) -> Vec<Error> {
+    let mesh =
+        Mesh::builder().axis("batch", ranks).simulated_ranks(ranks).shared_memory(false).timeout(timeout);
     let mesh = mesh.build().unwrap();
-    [0, 1, 2, 3, 4, 5, 6].map(|other| mesh.run(|w| program(w, other)).unwrap_err())
+    (0..ranks).map(|other| mesh.run(|w| program(w, other)).unwrap_err()).collect()
 }
 
-/// Elements of operands that go by recursive doubling, and by halving.
-const FAR: [usize; 2] = [1, 100_000];
+/// Ranks, and elements of operands that go by recursive doubling, that are cut for all, and that are halved.
+const FAR: [(usize, usize); 3] = [(7, 1), (7, 100_000), (17, 30_000)];
 
 #[test]
 fn another_call_on_one_of_many_ranks() {
@@ -186,8 +191,8 @@ fn another_call_on_one_of_many_ranks() {
         }),
         ("barrier", |w, _| w.group(&["batch"])?.barrier(&Call::here("barrier"))),
     ];
-    for (len, (shown, call)) in FAR.into_iter().flat_map(|len| others.map(|other| (len, other))) {
-        let errors = far_failures(Duration::from_secs(20), |w, other| match w.index() {
+    for ((ranks, len), (shown, call)) in FAR.into_iter().flat_map(|far| others.map(|other| (far, other))) {
+        let errors = far_failures(ranks, Duration::from_secs(20), |w, other| match w.index() {
             this if this == other => call(w, len),
             _ => sum(w, &vec![1.0; len]),
         });
@@ -202,19 +207,22 @@ fn another_call_on_one_of_many_ranks() {
 
 #[test]
 fn two_kinds_of_calls_on_many_ranks() {
-    for error in far_failures(Duration::from_secs(20), |w, other| {
-        let len = if (w.index() + other) % 2 == 0 { FAR[0] } else { FAR[1] };
-        sum(w, &vec![1.0; len])
-    }) {
-        let text = error.to_string();
-        assert!(text.contains("calls psum f32[1] ") && text.contains("calls psum f32[100000] "), "{text}");
+    for (ranks, len) in [FAR[1], FAR[2]] {
+        let errors = far_failures(ranks, Duration::from_secs(20), |w, other| {
+            sum(w, &vec![1.0; if (w.index() + other) % 2 == 0 { FAR[0].1 } else { len }])
+        });
+        for error in errors {
+            let text = error.to_string();
+            let other = format!("calls psum f32[{len}] ");
+            assert!(text.contains("calls psum f32[1] ") && text.contains(&other), "{text}");
+        }
     }
 }
 
 #[test]
 fn one_of_many_ranks_returns_early() {
-    for len in FAR {
-        let errors = far_failures(Duration::from_secs(20), |w, other| {
+    for (ranks, len) in FAR {
+        let errors = far_failures(ranks, Duration::from_secs(20), |w, other| {
             sum(w, &vec![1.0; len])?;
             if w.index() == other { Ok(()) } else { sum(w, &vec![2.0; len + 1]) }
         });
@@ -228,7 +236,7 @@ fn one_of_many_ranks_returns_early() {
 
 #[test]
 fn one_of_many_ranks_is_late() {
-    let errors = far_failures(Duration::from_millis(250), |w, other| {
+    let errors = far_failures(7, Duration::from_millis(250), |w, other| {
         sum(w, &[1.0])?;
         if w.index() == other {
             std::thread::sleep(Duration::from_millis(500));

@@ -7,7 +7,8 @@
 //! | cut for all: a part is reduced by each, and then sent to all | 2 | `2 (P - 1)` | `2 n` |
 //! | recursive halving, and doubling back | `2 log2 P` | `2 log2 P` | `2 n` |
 //!
-//! Pieces that do not join yet go along until they do, so the bits do not depend on the way.
+//! The last joins and copies on the way what the one before it does once. Pieces that do not join yet go along until they
+//! do, so the bits do not depend on the way.
 
 use super::all_reduce::{Pieces, Reduce, fill, finish, share_of};
 use super::halving::{halve, strand};
@@ -65,19 +66,40 @@ pub(crate) fn cross<T: Element>(
     let ranks = member.layout.members(Reach::Across).len();
     // Of a share as all on this rank have it, who must go the same way.
     let bytes = reduce.len / member.layout.rank.len() * size_of::<T>();
-    if ranks == 2 || ranks > FEW && doubling_is_cheaper(ranks, bytes) {
-        return everything(reduce, member, joined, move |_, pieces| fill(reduce, &pieces, claim, canvas));
+    match way(ranks, bytes) {
+        Way::Everything => {
+            everything(reduce, member, joined, move |_, pieces| fill(reduce, &pieces, claim, canvas))
+        }
+        Way::CutForAll => cut_for_all(reduce, ranks, joined, claim, canvas),
+        Way::Halving => in_halves(reduce, member, joined, claim, canvas),
     }
-    if ranks > FEW {
-        return in_halves(reduce, member, joined, claim, canvas);
-    }
-    cut_for_all(reduce, ranks, joined, claim, canvas)
 }
 
-/// Whether so many bytes cost less sent whole in every round of doubling than halved in each, there and back.
-fn doubling_is_cheaper(ranks: usize, bytes: usize) -> bool {
+/// How what is large crosses.
+#[derive(Clone, Copy)]
+enum Way {
+    /// To everybody, or by recursive doubling.
+    Everything,
+    CutForAll,
+    Halving,
+}
+
+/// The way that costs least, in bytes that cross in the same time. A round that waits for another costs a message more,
+/// and what halving joins and copies on the way as much as the bytes once more: so it is measured (`scripts/bench latency`).
+fn way(ranks: usize, bytes: usize) -> Way {
     let rounds = ranks.next_power_of_two().ilog2() as usize;
-    rounds * (bytes + MESSAGE) < 2 * bytes + 2 * rounds * MESSAGE
+    match ranks {
+        2 => Way::Everything,
+        ..=FEW => Way::CutForAll,
+        _ => {
+            let everything = rounds * (bytes + 2 * MESSAGE);
+            let cut_for_all = 2 * (bytes + (ranks - 1) * MESSAGE);
+            let halving = 3 * bytes + 4 * rounds * MESSAGE;
+            let costs =
+                [(everything, Way::Everything), (cut_for_all, Way::CutForAll), (halving, Way::Halving)];
+            costs.into_iter().min_by_key(|(cost, _)| *cost).expect("three ways").1
+        }
+    }
 }
 
 /// By recursive halving.
