@@ -27,16 +27,30 @@ fn stack_of(rows: impl Iterator<Item = Tensor>) -> Tensor {
     stack(&rows.iter().collect::<Vec<_>>(), 0)
 }
 
-/// A block of a transformer on one sequence: `w f64[6,4,4], ids i32[5] -> f64[]`.
-fn block(w: &Tensor, ids: &Tensor) -> Tensor {
+type Attend = fn(&Tensor, &Tensor, &Tensor) -> Tensor;
+
+fn attention(q: &Tensor, k: &Tensor, v: &Tensor) -> Tensor {
+    scaled_dot_product_attention(q, k, v, &Attention { causal: true, ..Attention::default() })
+}
+
+/// By its formula (Vaswani and others, "Attention is all you need", 2017, equation 1).
+fn attention_formula(q: &Tensor, k: &Tensor, v: &Tensor) -> Tensor {
+    let scores = q.matmul(&k.swap_dims(-1, -2)) / (q.dim(-1) as f64).sqrt();
+    where_(tri(q.dim(-2), k.dim(-2), 0), scores, f64::NEG_INFINITY).softmax(-1).matmul(v)
+}
+
+/// Tokens of a sequence: fewer than fill the tiles of attention, whichever the processor's are.
+const TOKENS: usize = 10;
+
+/// A block of a transformer on one sequence: `w f64[6,4,4], ids i32[10] -> f64[]`.
+fn block(w: &Tensor, ids: &Tensor, attend: Attend) -> Tensor {
     let part = |i: isize| w.index(0, i);
     let (scale, bias) = (part(4).index(0, 0), part(4).index(0, 1));
     let x = embedding(&part(5), ids);
     let normed = layer_norm(&x, &scale, &bias, 1e-3);
-    let heads = |i: isize| normed.matmul(&part(i)).reshape([5, 2, 2]).swap_dims(0, 1);
-    let causal = Attention { causal: true, ..Attention::default() };
-    let seen = scaled_dot_product_attention(&heads(0), &heads(1), &heads(2), &causal);
-    let x = x + seen.swap_dims(0, 1).reshape([5, WIDTH as isize]).matmul(&part(3)).gelu();
+    let heads = |i: isize| normed.matmul(&part(i)).reshape([TOKENS as isize, 2, 2]).swap_dims(0, 1);
+    let seen = attend(&heads(0), &heads(1), &heads(2));
+    let x = x + seen.swap_dims(0, 1).reshape([TOKENS as isize, WIDTH as isize]).matmul(&part(3)).gelu();
     cross_entropy(&x, &(ids % 4)).mean(())
 }
 
@@ -46,16 +60,18 @@ fn a_block_of_a_transformer() {
         name: "a block of a transformer",
         sizes: &[1, 16, 33],
         args: |n| {
-            let ids = (0..5 * n as i32).map(|i| (i * 7 + i / 3) % 4).collect();
-            vec![numbers(1, &[6, WIDTH, WIDTH]), Array::from_vec(ids, [n, 5]).into()]
+            let ids = (0..(TOKENS * n) as i32).map(|i| (i * 7 + i / 3) % 4).collect();
+            vec![numbers(1, &[6, WIDTH, WIDTH]), Array::from_vec(ids, [n, TOKENS]).into()]
         },
         mesh: |w, a| {
             let ids = w.unstack(&a[1], "batch");
-            let each = grad(block).at((&a[0], &ids));
-            vec![grad(block).reduce_axes(["batch"]).at((&a[0], &ids)), gather(&each, "batch")]
+            let loss = |w: &Tensor, ids: &Tensor| block(w, ids, attention);
+            let each = grad(loss).at((&a[0], &ids));
+            vec![grad(loss).reduce_axes(["batch"]).at((&a[0], &ids)), gather(&each, "batch")]
         },
         positional: |a| {
-            let each = || rows(&a[1]).map(|ids| grad(block).at((&a[0], &ids)));
+            let loss = |w: &Tensor, ids: &Tensor| block(w, ids, attention_formula);
+            let each = || rows(&a[1]).map(|ids| grad(loss).at((&a[0], &ids)));
             vec![sum_of(each()), stack_of(each())]
         },
     });

@@ -76,7 +76,7 @@ pub(crate) fn cross<T: Element>(
 }
 
 /// How what is large crosses.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
     /// To everybody, or by recursive doubling.
     Everything,
@@ -142,4 +142,29 @@ fn cut_for_all<T: Element>(
             Ok(finish(canvas))
         }))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_sums_go_the_way_that_was_measured_to_be_fastest() {
+        use Way::*;
+        for (ranks, kib, fastest) in [
+            (8, 64, Everything),
+            (8, 1024, CutForAll),
+            (16, 64, Everything),
+            (16, 1024, CutForAll),
+            (32, 64, Everything),
+            (32, 256, Halving),
+            (32, 1024, CutForAll),
+            (64, 256, Halving),
+            (64, 1024, Halving),
+        ] {
+            assert_eq!(way(ranks, kib << 10), fastest, "{ranks} ranks, {kib} KiB");
+        }
+        assert_eq!(way(2, 1 << 20), Everything, "one round instead of two");
+        assert_eq!(way(FEW, 1 << 10), CutForAll);
+    }
 }
