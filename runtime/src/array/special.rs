@@ -17,6 +17,9 @@ pub trait Special: Real {
     /// Φ, the distribution function of the normal distribution.
     fn normal_cdf(self) -> Self;
 
+    /// What GELU multiplies by in its tanh form, which is near Φ.
+    fn gelu_gate(self) -> Self;
+
     /// The inverse of the error function.
     fn erf_inv(self) -> Self;
 
@@ -40,6 +43,10 @@ impl Special for f32 {
     fn normal_cdf(self) -> Self {
         math::single::normal_cdf(self)
     }
+    #[inline(always)]
+    fn gelu_gate(self) -> Self {
+        math::single::gelu_gate(self)
+    }
     fn erf_inv(self) -> Self {
         erf_inv(f64::from(self)) as f32
     }
@@ -61,6 +68,10 @@ impl Special for f64 {
     }
     fn normal_cdf(self) -> Self {
         0.5 * libm::erfc(-self * FRAC_1_SQRT_2)
+    }
+    #[inline(always)]
+    fn gelu_gate(self) -> Self {
+        math::double::gelu_gate(self)
     }
     fn erf_inv(self) -> Self {
         erf_inv(self)

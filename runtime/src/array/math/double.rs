@@ -2,6 +2,8 @@
 
 use std::f64::consts::LOG2_E;
 
+use super::GELU;
+
 /// 1.5 × 2⁵²: a smaller number added to it is rounded to an integer, which is in the last bits of the sum.
 const ROUND: f64 = 6_755_399_441_055_744.0;
 /// The logarithm of 2, in two parts; products of the first with small integers are exact.
@@ -195,6 +197,14 @@ pub fn erf(x: f64) -> f64 {
     let far = poly((bounded - 3.0) / (bounded + 3.0), ERF_FAR) / bounded.mul_add(2.0, 1.0);
     let far = 1.0 - exp_of_minus(bounded, bounded) * far;
     (if size < 0.85 { near } else { far }).copysign(x)
+}
+
+/// ½(1 + tanh *u*), where *u* is that of [`GELU`]; of what rounding takes from *u* it loses as much as *u* is large.
+#[inline(always)]
+pub fn gelu_gate(x: f64) -> f64 {
+    let twice = (x * x).mul_add(2.0 * GELU[0] * GELU[1], 2.0 * GELU[0]) * x.abs();
+    let exp = exp(-twice);
+    (if x < 0.0 { exp } else { 1.0 }) / (1.0 + exp)
 }
 
 /// *e^(-xy)*: what rounding takes from the product is put back.

@@ -6,7 +6,13 @@
 //! as in Muller, *Elementary Functions* (3rd edition, chapters 10 and 11); the polynomials are minimax ones, found
 //! with Remez' algorithm and rounded coefficient by coefficient.
 
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
 pub(crate) mod double;
 pub(crate) mod single;
 #[cfg(test)]
 mod tests;
+
+/// What the tanh form of GELU (Hendrycks and Gimpel 2016, arXiv:1606.08415) takes the tanh of is *x* times the first plus
+/// *x³* times the product of both: √(2/π)(*x* + 0.044715*x³*).
+pub(crate) const GELU: [f64; 2] = [FRAC_2_SQRT_PI * FRAC_1_SQRT_2, 0.044_715];
