@@ -210,72 +210,42 @@ unsafe fn fused_f64(factor: float64x2_t, other: float64x2_t, summand: float64x2_
     unsafe { vfmaq_f64(summand, factor, other) }
 }
 
-/// With `W` vectors of 64 bytes in a row.
-///
-/// # Safety
-/// As [`with`].
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,avx512f,avx512vl")]
-#[inline(never)]
-unsafe fn with_64_bytes<T: Real, const R: usize, const C: usize, const W: usize>(
-    steps: &[Step],
-    operands: (Rows<T>, Rows<T>),
-    depth: usize,
-    to: (*mut T, usize),
-    stack: &mut [Tile<T, R, C>],
-) {
-    // SAFETY: the caller's promise, and a real number of 4 bytes is an `f32`, one of 8 an `f64`.
-    unsafe {
-        match size_of::<T>() {
-            4 => with::<T, __m512, R, C, W>(steps, operands, depth, to, stack),
-            _ => with::<T, __m512d, R, C, W>(steps, operands, depth, to, stack),
+/// Functions that are compiled for the vectors that they are named after.
+macro_rules! with_vectors {
+    ($($name:ident $features:literal $single:ident $double:ident;)*) => {$(
+        /// With `W` vectors in a row.
+        ///
+        /// # Safety
+        /// As [`with`].
+        #[target_feature(enable = $features)]
+        #[inline(never)]
+        unsafe fn $name<T: Real, const R: usize, const C: usize, const W: usize>(
+            steps: &[Step],
+            operands: (Rows<T>, Rows<T>),
+            depth: usize,
+            to: (*mut T, usize),
+            stack: &mut [Tile<T, R, C>],
+        ) {
+            // SAFETY: the caller's promise, and a real number of 4 bytes is an `f32`, one of 8 an `f64`.
+            unsafe {
+                match size_of::<T>() {
+                    4 => with::<T, $single, R, C, W>(steps, operands, depth, to, stack),
+                    _ => with::<T, $double, R, C, W>(steps, operands, depth, to, stack),
+                }
+            }
         }
-    }
+    )*};
 }
 
-/// With `W` vectors of 32 bytes in a row.
-///
-/// # Safety
-/// As [`with`].
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-#[inline(never)]
-unsafe fn with_32_bytes<T: Real, const R: usize, const C: usize, const W: usize>(
-    steps: &[Step],
-    operands: (Rows<T>, Rows<T>),
-    depth: usize,
-    to: (*mut T, usize),
-    stack: &mut [Tile<T, R, C>],
-) {
-    // SAFETY: the caller's promise, and a real number of 4 bytes is an `f32`, one of 8 an `f64`.
-    unsafe {
-        match size_of::<T>() {
-            4 => with::<T, __m256, R, C, W>(steps, operands, depth, to, stack),
-            _ => with::<T, __m256d, R, C, W>(steps, operands, depth, to, stack),
-        }
-    }
+with_vectors! {
+    with_64_bytes "avx2,fma,avx512f,avx512vl" __m512 __m512d;
+    with_32_bytes "avx2,fma" __m256 __m256d;
 }
 
-/// With `W` vectors of 16 bytes in a row.
-///
-/// # Safety
-/// As [`with`].
 #[cfg(target_arch = "aarch64")]
-#[inline(never)]
-unsafe fn with_16_bytes<T: Real, const R: usize, const C: usize, const W: usize>(
-    steps: &[Step],
-    operands: (Rows<T>, Rows<T>),
-    depth: usize,
-    to: (*mut T, usize),
-    stack: &mut [Tile<T, R, C>],
-) {
-    // SAFETY: the caller's promise, and a real number of 4 bytes is an `f32`, one of 8 an `f64`.
-    unsafe {
-        match size_of::<T>() {
-            4 => with::<T, float32x4_t, R, C, W>(steps, operands, depth, to, stack),
-            _ => with::<T, float64x2_t, R, C, W>(steps, operands, depth, to, stack),
-        }
-    }
+with_vectors! {
+    with_16_bytes "neon" float32x4_t float64x2_t;
 }
 
 /// # Safety
