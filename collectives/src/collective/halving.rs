@@ -14,7 +14,7 @@ use super::{Member, Step};
 use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::error::Result;
-use crate::transport::halving::Stand;
+use crate::transport::halving::{Stand, common};
 use crate::transport::{Arrival, Offer, Outgoing, Part, Parts, Reach};
 
 /// How it goes on with the sums of both strands, of which each is one part.
@@ -64,7 +64,7 @@ impl<T: Element, F: Summed> Halving<T, F> {
             let (before, wanted) = (self.before(&self.mine, strand), self.after(to, strand));
             held[strand].slice::<T>(wanted.start - before.start..wanted.end - before.start).parts
         };
-        let offer = self.offer(&met, |to| to.strands.clone(), give);
+        let offer = self.offer(&met, |to| self.there(&self.mine, to), give);
         let nodes = held[self.mine.strands.start].nodes.clone();
         Step::post(Offer { nodes, ..offer }, move |member, arrivals| self.keep(member, &met, &arrivals))
     }
@@ -74,7 +74,7 @@ impl<T: Element, F: Summed> Halving<T, F> {
         let pieces = |strand| {
             let mut pieces = Pieces::default();
             for (arrival, from) in arrivals.iter().zip(met) {
-                let parts = self.of_strand(arrival, from, &self.mine.strands, strand);
+                let parts = of_strand(arrival, self.there(from, &self.mine), strand);
                 pieces.nodes.extend(parts.iter().zip(&arrival.nodes).map(|(_, node)| *node));
                 pieces.parts.extend(parts.iter().cloned());
             }
@@ -100,34 +100,33 @@ impl<T: Element, F: Summed> Halving<T, F> {
     /// The rounds from this one back to the first, of a member that has the sums of what it kept in this one.
     fn double(self, member: &Member, sums: [Parts; 2]) -> Step<Buffer> {
         let met = self.met(member);
-        let offer = self.offer(&met, |_| self.mine.strands.clone(), |_, strand| sums[strand].clone());
+        let offer = self.offer(&met, |to| self.back(&self.mine, to), |_, strand| sums[strand].clone());
         Step::post(offer, move |member, arrivals| self.gather(member, &met, &arrivals))
     }
 
     /// Puts side by side what others have and what this member has.
     fn gather(mut self, member: &Member, met: &Met, arrivals: &[Arrival]) -> Result<Step<Buffer>> {
         let mut sums = <[Parts; 2]>::default();
-        if self.round == 0 {
-            for (arrival, from) in arrivals.iter().zip(met) {
-                from.strands
-                    .clone()
-                    .zip(&arrival.parts)
-                    .for_each(|(strand, part)| sums[strand].push(part.clone()));
+        for strand in self.had(&self.mine) {
+            let came = arrivals.iter().zip(met).flat_map(|(arrival, from)| {
+                let parts = of_strand(arrival, self.back(from, &self.mine), strand);
+                parts.iter().map(move |part| (part, from))
+            });
+            if self.round == 0 {
+                sums[strand].extend(came.map(|(part, _)| part.clone()));
+                continue;
             }
-            return (self.then)(sums);
-        }
-        for strand in self.mine.strands.clone() {
             let whole = self.before(&self.mine, strand);
             let mut memory = member.pool().alloc::<T>(whole.len());
-            for (arrival, from) in arrivals.iter().zip(met) {
-                for part in self.of_strand(arrival, from, &self.mine.strands, strand) {
-                    let at = self.after(from, strand);
-                    let memory =
-                        &mut memory.as_mut_slice::<T>()[at.start - whole.start..at.end - whole.start];
-                    memory.copy_from_slice(part.as_slice());
-                }
+            for (part, from) in came {
+                let at = self.after(from, strand);
+                let memory = &mut memory.as_mut_slice::<T>()[at.start - whole.start..at.end - whole.start];
+                memory.copy_from_slice(part.as_slice());
             }
             sums[strand].push(Part::whole(memory.freeze()));
+        }
+        if self.round == 0 {
+            return (self.then)(sums);
         }
         self.round -= 1;
         Ok(self.double(member, sums))
@@ -138,36 +137,30 @@ impl<T: Element, F: Summed> Halving<T, F> {
         member.layout.members(Reach::Halving(self.round)).iter().map(|&other| stand(member, other)).collect()
     }
 
-    /// What is given to each of those who are met, strand by strand; the two of a cell, which meet in the first round,
-    /// give each other the strands `in_cell`.
+    /// What is given to each of those who are met: of so many strands, one after the other.
     fn offer(
         &self,
         met: &Met,
-        in_cell: impl Fn(&Stand) -> Range<usize>,
+        strands: impl Fn(&Stand) -> Range<usize>,
         give: impl Fn(&Stand, usize) -> Parts,
     ) -> Offer {
-        let to = |other: &Stand| {
-            self.carried(other, &in_cell(other)).flat_map(|strand| give(other, strand)).collect()
-        };
+        let to = |other: &Stand| strands(other).flat_map(|strand| give(other, strand)).collect();
         Offer::new(Reach::Halving(self.round), Outgoing::Each(met.iter().map(to).collect()))
     }
 
-    /// The strands that this member and another give each other.
-    fn carried(&self, other: &Stand, in_cell: &Range<usize>) -> Range<usize> {
-        if self.round == 0 { in_cell.clone() } else { self.mine.shared(other) }
+    /// The strands that one member gives to another on the way there.
+    fn there(&self, from: &Stand, to: &Stand) -> Range<usize> {
+        common(&self.had(from), &to.strands)
     }
 
-    /// What has come of a strand.
-    fn of_strand<'a>(
-        &self,
-        arrival: &'a Arrival,
-        from: &Stand,
-        in_cell: &Range<usize>,
-        strand: usize,
-    ) -> &'a [Part] {
-        let mut carried = self.carried(from, in_cell);
-        let count = arrival.parts.len() / carried.len();
-        carried.position(|carried| carried == strand).map_or(&[], |at| &arrival.parts[at * count..][..count])
+    /// The same on the way back.
+    fn back(&self, from: &Stand, to: &Stand) -> Range<usize> {
+        common(&from.strands, &self.had(to))
+    }
+
+    /// The strands that a member has something of before this round: in the first, both.
+    fn had(&self, stand: &Stand) -> Range<usize> {
+        if self.round == 0 { 0..2 } else { stand.strands.clone() }
     }
 
     /// The elements of a strand that a member has before this round: in the first, all.
@@ -186,4 +179,10 @@ impl<T: Element, F: Summed> Halving<T, F> {
             range.start + half.start..range.start + half.end
         })
     }
+}
+
+/// What has come of a strand, where so many strands have.
+fn of_strand(arrival: &Arrival, mut came: Range<usize>, strand: usize) -> &[Part] {
+    let count = arrival.parts.len() / came.len();
+    came.position(|came| came == strand).map_or(&[], |at| &arrival.parts[at * count..][..count])
 }

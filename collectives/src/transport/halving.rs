@@ -27,20 +27,22 @@ impl Stand {
         Self { cell: place - in_twos / 2, strands: 0..2 }
     }
 
-    /// The strands that both have.
-    pub(crate) fn shared(&self, other: &Self) -> Range<usize> {
-        let (start, end) =
-            (self.strands.start.max(other.strands.start), self.strands.end.min(other.strands.end));
-        start..end.max(start)
-    }
-
     /// Whether the two meet in a round.
     fn meets(&self, other: &Self, round: usize) -> bool {
         match round {
             0 => self.cell == other.cell,
-            _ => other.cell ^ self.cell == 1 << (round - 1) && !self.shared(other).is_empty(),
+            _ => {
+                other.cell ^ self.cell == 1 << (round - 1)
+                    && !common(&self.strands, &other.strands).is_empty()
+            }
         }
     }
+}
+
+/// What is in both of two ranges.
+pub(crate) fn common(one: &Range<usize>, other: &Range<usize>) -> Range<usize> {
+    let start = one.start.max(other.start);
+    start..one.end.min(other.end).max(start)
 }
 
 fn cells(members: usize) -> usize {
@@ -94,9 +96,9 @@ mod tests {
                     for other in meeting.into_iter().filter(|&other| other != me) {
                         assert!(all[other][round].contains(&members[me]), "they meet each other");
                         // Two of a cell begin with both strands.
-                        let mine = stands[me].strands.clone();
-                        let shared = if round == 0 { mine } else { stands[me].shared(&stands[other]) };
-                        shared.for_each(|strand| known[me][strand].extend(&before[other][strand]));
+                        let has = if round == 0 { 0..2 } else { stands[other].strands.clone() };
+                        common(&stands[me].strands, &has)
+                            .for_each(|strand| known[me][strand].extend(&before[other][strand]));
                     }
                 }
             }
