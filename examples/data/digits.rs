@@ -30,7 +30,7 @@ impl Digits {
     }
 }
 
-/// The 1,438 images to train on: all but those of [`test`].
+/// The 1,438 images to train on: all but those of [`test`](test()).
 pub fn train() -> Digits {
     select(|index| index % 5 != 4)
 }

@@ -152,7 +152,7 @@ impl Tensor {
     /// The only element of an invariant scalar.
     ///
     /// # Panics
-    /// If it varies over an axis (take [`psum`](crate::ops::psum), `gather` or [`local`](Tensor::local) first),
+    /// If it varies over an axis (take [`psum`](crate::ops::psum()), `gather` or [`local`](Tensor::local) first),
     /// has more than one element, or is not of type `T`.
     #[track_caller]
     pub fn item<T: Scalar>(&self) -> T {

@@ -1,5 +1,5 @@
 //! Memory that the ranks of one machine share, and the boards in it, on which members of a group exchange what they
-//! have without a message. Threads of one rank have boards too, in memory of their process ([`Heap`]).
+//! have without a message. Threads of one rank have boards too, in memory of their process (`Heap`).
 //!
 //! Every rank owns one region of a [`Window`], and in it a board for each of its workers and each set of axes: the
 //! number of the last step that the worker has posted, and two slots, used in turn.
@@ -7,7 +7,7 @@
 //! **The protocol.** In every step a member fills its slot, posts the step's number (release), and reads the others'
 //! slots once all have posted it (acquire). It posts the next step when it is done reading. So whoever fills its slot
 //! for step `s + 2`, the slot of step `s`, has seen everybody post `s + 1`, and nobody reads `s` any more. The borrow
-//! checker holds a member to its part: what [`Board::begin`] lends ends before [`Board::post`].
+//! checker holds a member to its part: what `Board::begin` lends ends before `Board::post`.
 #![allow(unsafe_code)]
 
 use std::any::Any;

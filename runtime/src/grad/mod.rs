@@ -1,7 +1,7 @@
 //! `grad`, `value_and_grad`, `vjp`: reverse-mode derivatives with named axes.
 //!
 //! The parameters are those of `jax.grad`; what `reduce_axes` means is decided in one place, where backward
-//! passes a `pvary` (see [`backward`]).
+//! passes a `pvary` (see `backward.rs`).
 
 pub(crate) mod accum;
 pub(crate) mod backward;

@@ -5,7 +5,7 @@ use crate::ops::dropout;
 use crate::random::Key;
 use crate::tensor::Tensor;
 
-/// Sets a part of the activations to zero in training; see [`dropout`].
+/// Sets a part of the activations to zero in training; see [`dropout`](dropout()).
 #[derive(Clone, Copy, Debug, Tree)]
 pub struct Dropout {
     /// How likely an element is to be dropped.

@@ -7,7 +7,7 @@ use crate::{DType, Tree};
 /// What keeps a row of equal elements from being divided by zero.
 const EPSILON: f64 = 1e-5;
 
-/// [`layer_norm`] with a scale and bias that are learned, and `epsilon` 10⁻⁵.
+/// [`layer_norm`](layer_norm()) with a scale and bias that are learned, and `epsilon` 10⁻⁵.
 #[derive(Clone, Debug, Tree)]
 pub struct LayerNorm {
     /// `f32[width]`

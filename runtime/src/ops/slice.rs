@@ -139,7 +139,7 @@ pub fn split(x: &Tensor, dim: isize, sizes: &[usize]) -> Vec<Tensor> {
 }
 
 impl Tensor {
-    /// See [`slice`].
+    /// See [`slice`](slice()).
     #[track_caller]
     pub fn slice(&self, dim: isize, range: impl RangeBounds<usize>) -> Tensor {
         slice(self, dim, range)
