@@ -13,7 +13,8 @@ use crate::tree::{Path, Tree};
 
 type Site = &'static Location<'static>;
 
-/// The norms of the gradients that [`grad`](crate::grad()) gives: for each leaf *‖∂f/∂leaf‖*, one number per position of the axes.
+/// The norms of the gradients that [`grad`](crate::grad()) gives: for each leaf *‖∂f/∂leaf‖*, one number per position of
+/// the axes.
 ///
 /// `f32[..] -> f32[]{batch}`. For a weight that one product uses, or a table that one `take` does, the gradient of an
 /// example is never there, and the norms cost the memory of a total gradient (Goodfellow, "Efficient per-example

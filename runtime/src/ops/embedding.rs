@@ -3,8 +3,8 @@
 use super::take;
 use crate::tensor::Tensor;
 
-/// The vectors that `table` has for `ids`: `f32[n,d], i32[..] -> f32[..,d]`. This is [`take`](take()) along dim 0 under the
-/// name that models know it by; a cotangent is added up row by row, for all examples into one table.
+/// The vectors that `table` has for `ids`: `f32[n,d], i32[..] -> f32[..,d]`. This is [`take`](take()) along dim 0
+/// under the name that models know it by; a cotangent is added up row by row, for all examples into one table.
 ///
 /// # Panics
 /// If `ids` are not integers, or one is out of range.

@@ -118,7 +118,7 @@ pub fn exp(x: f32) -> f32 {
     exp_of_difference(within(x, -104.0, 100.0), 0.0)
 }
 
-/// *e*^(*x* - `less`), for *x* between those bounds.
+/// *e*^(*x* - `less`), for |*x*| ≤ 170.
 #[inline(always)]
 fn exp_of_difference(x: f32, less: f32) -> f32 {
     let (n, m) = reduced(x, less);
