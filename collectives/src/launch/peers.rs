@@ -73,7 +73,8 @@ impl Peers {
             }
             let since = signalled.map_or(Duration::ZERO, |at| at.elapsed());
             if let Some((rank, place)) = self.dead().filter(|_| since < REASON / 2) {
-                process.roster.fail(died(*rank, place));
+                let said = process.link().and_then(|link| link.last_words(*rank));
+                process.roster.fail(said.unwrap_or_else(|| died(*rank, place)));
                 return;
             }
             if since > REASON {
@@ -141,6 +142,53 @@ fn started(process: u32) -> io::Result<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::launch::Mesh;
+    use crate::transport::{Message, Part};
+
+    /// To a rank that has gone, with what it has said before.
+    struct Gone(Option<Error>);
+
+    impl Link for Gone {
+        fn rank(&self) -> usize {
+            0
+        }
+
+        fn ranks(&self) -> usize {
+            2
+        }
+
+        fn send(&self, _: usize, _: u64, _: &[u8], _: &[Part]) -> Result<()> {
+            Ok(())
+        }
+
+        fn try_receive(&self, _: usize, _: u64) -> Result<Option<Message>> {
+            Ok(None)
+        }
+
+        fn abort(&self, _: &Error) {}
+
+        fn last_words(&self, from: usize) -> Option<Error> {
+            self.0.clone().filter(|_| from == 1)
+        }
+    }
+
+    #[test]
+    fn a_peer_that_has_gone_is_believed_what_it_said() {
+        let mut place = Place::here().expect("the system says");
+        place.start += 1;
+        let mesh = Mesh::builder().axes(["batch"]).threads(1).build().unwrap();
+        let seen = |said: Option<Error>| {
+            let process = Process::new(&mesh, Some(std::sync::Arc::new(Gone(said))), None, 0);
+            let signals = Signals::listen().unwrap();
+            Peers(vec![(1, place.clone())], None).watch(&process, &signals, &AtomicBool::new(false));
+            process.roster.failure().expect("it has failed").clone()
+        };
+        let unsaid = seen(None);
+        assert_eq!(unsaid.kind(), ErrorKind::Lost);
+        assert!(unsaid.to_string().ends_with("has died without a word"), "{unsaid}");
+        let said = seen(Some(Error::new(ErrorKind::Peer, "rank 1 has failed: timed out")));
+        assert_eq!((said.kind(), &said.to_string()[..]), (ErrorKind::Peer, "rank 1 has failed: timed out"));
+    }
 
     #[test]
     fn ranks_share_the_cores_that_they_have_together() {

@@ -141,7 +141,7 @@ impl Watching {
 }
 
 /// How long the workers of a run that has failed may go on before their process ends without them.
-const STUCK: Duration = Duration::from_millis(800);
+const STUCK: Duration = Duration::from_millis(500);
 
 /// When the run has failed, gives every worker the time to come to its next collective and see it; a thread that does
 /// not cannot be ended, other than with the process.

@@ -109,6 +109,11 @@ pub trait Link: Send + Sync {
     /// ends all processes.
     fn abort(&self, cause: &Error);
 
+    /// What a rank that has failed has told this one of the cause, if it has.
+    fn last_words(&self, _from: usize) -> Option<Error> {
+        None
+    }
+
     /// The time by which deadlines go: that of the clock, except in a simulation.
     fn now(&self) -> Instant {
         Instant::now()

@@ -22,7 +22,7 @@
 mod packet;
 mod raw;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -85,8 +85,8 @@ struct Post {
     peers: Vec<Peer>,
     outgoing: Vec<Transfer<Part>>,
     inbox: HashMap<(usize, u64), VecDeque<Incoming>>,
-    /// The failure of the lowest rank that has told us of one.
-    failure: Option<(usize, Error)>,
+    /// The failures that ranks have told us of; the lowest one's is the cause.
+    failures: BTreeMap<usize, Error>,
 }
 
 #[derive(Default)]
@@ -159,6 +159,12 @@ impl Link for Mpi {
 
     fn abort(&self, cause: &Error) {
         self.end_everyone(cause)
+    }
+
+    fn last_words(&self, from: usize) -> Option<Error> {
+        let mut post = self.lock();
+        self.listen(&mut post);
+        post.failures.get(&from).cloned()
     }
 }
 
@@ -247,7 +253,7 @@ impl Mpi {
     fn is_closed(&self) -> Result<bool> {
         let mut post = self.lock();
         self.advance(&mut post)?;
-        if let Some((_, error)) = &post.failure {
+        if let Some(error) = post.failures.values().next() {
             return Err(error.clone());
         }
         let left = self.peers().all(|peer| post.peers[peer].has_left());
@@ -306,11 +312,16 @@ impl Mpi {
 
     /// The lowest rank that has told us of its failure.
     fn failed_rank(&self, post: &mut Post) -> Option<usize> {
+        self.listen(post);
+        post.failures.keys().next().copied()
+    }
+
+    /// Takes in all that has come, on the way out, when errors have nobody to go to.
+    fn listen(&self, post: &mut Post) {
         // What a library takes in during one call it may show only in a later one.
         for _ in 0..4 {
             let _ = self.advance(post);
         }
-        post.failure.as_ref().map(|(rank, _)| *rank)
     }
 }
 
@@ -328,7 +339,7 @@ impl Drop for Mpi {
 impl Post {
     fn new(ranks: usize) -> Self {
         let peers = (0..ranks).map(|_| Peer::default()).collect();
-        Self { peers, outgoing: Vec::new(), inbox: HashMap::new(), failure: None }
+        Self { peers, outgoing: Vec::new(), inbox: HashMap::new(), failures: BTreeMap::new() }
     }
 
     fn finish_sent(&mut self) -> Result<()> {
@@ -374,14 +385,12 @@ impl Post {
     }
 
     fn note_failure(&mut self, rank: usize, text: &str) {
-        let text = format!("rank {rank} has failed: {text}");
-        if self.failure.as_ref().is_none_or(|(known, _)| rank < *known) {
-            self.failure = Some((rank, Error::new(ErrorKind::Peer, text)));
-        }
+        let error = || Error::new(ErrorKind::Peer, format!("rank {rank} has failed: {text}"));
+        self.failures.entry(rank).or_insert_with(error);
     }
 
     fn check_alive(&self, from: usize, tag: u64) -> Result<()> {
-        if let Some((_, error)) = &self.failure {
+        if let Some(error) = self.failures.values().next() {
             return Err(error.clone());
         }
         let pending = self.inbox.get(&(from, tag)).is_some_and(|queue| !queue.is_empty());
