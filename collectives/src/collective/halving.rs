@@ -107,29 +107,36 @@ impl<T: Element, F: Summed> Halving<T, F> {
     /// Puts side by side what others have and what this member has.
     fn gather(mut self, member: &Member, met: &Met, arrivals: &[Arrival]) -> Result<Step<Buffer>> {
         let mut sums = <[Parts; 2]>::default();
-        for strand in self.had(&self.mine) {
-            let came = arrivals.iter().zip(met).flat_map(|(arrival, from)| {
-                let parts = of_strand(arrival, self.back(from, &self.mine), strand);
-                parts.iter().map(move |part| (part, from))
-            });
-            if self.round == 0 {
-                sums[strand].extend(came.map(|(part, _)| part.clone()));
-                continue;
+        if self.round == 0 {
+            for (strand, sum) in sums.iter_mut().enumerate() {
+                let came = self.came_back(met, arrivals, strand);
+                sum.extend(came.flat_map(|(_, parts)| parts.iter().cloned()));
             }
+            return (self.then)(sums);
+        }
+        for strand in self.mine.strands.clone() {
             let whole = self.before(&self.mine, strand);
             let mut memory = member.pool().alloc::<T>(whole.len());
-            for (part, from) in came {
+            for (from, parts) in self.came_back(met, arrivals, strand) {
                 let at = self.after(from, strand);
                 let memory = &mut memory.as_mut_slice::<T>()[at.start - whole.start..at.end - whole.start];
-                memory.copy_from_slice(part.as_slice());
+                parts.iter().for_each(|part| memory.copy_from_slice(part.as_slice()));
             }
             sums[strand].push(Part::whole(memory.freeze()));
         }
-        if self.round == 0 {
-            return (self.then)(sums);
-        }
         self.round -= 1;
         Ok(self.double(member, sums))
+    }
+
+    /// What each of those who were met has given back of a strand.
+    fn came_back<'a>(
+        &self,
+        met: &'a Met,
+        arrivals: &'a [Arrival],
+        strand: usize,
+    ) -> impl Iterator<Item = (&'a Stand, &'a [Part])> {
+        let of = move |arrival, from| of_strand(arrival, self.back(from, &self.mine), strand);
+        arrivals.iter().zip(met).map(move |(arrival, from)| (from, of(arrival, from)))
     }
 
     /// Whom this member meets in this round.

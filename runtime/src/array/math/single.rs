@@ -103,6 +103,13 @@ fn two_to(n: i32) -> f32 {
     f32::from_bits((n.wrapping_add(127) << 23) as u32)
 }
 
+/// `x` 2ⁿ, in two steps, so that neither overflows and only the last one rounds.
+#[inline(always)]
+fn times_two_to(x: f32, n: i32) -> f32 {
+    let half = n >> 1;
+    x * two_to(half) * two_to(n.wrapping_sub(half))
+}
+
 /// *n* and *eʳ* - 1 with *x* - `less` = *n* log 2 + *r*, where *r* is small; for |*x*| ≤ 200.
 #[inline(always)]
 fn reduced(x: f32, less: f32) -> (i32, f32) {
@@ -122,9 +129,7 @@ pub fn exp(x: f32) -> f32 {
 #[inline(always)]
 fn exp_of_difference(x: f32, less: f32) -> f32 {
     let (n, m) = reduced(x, less);
-    // In two steps, so that neither overflows and only the last one rounds.
-    let half = n >> 1;
-    (m + 1.0) * two_to(half) * two_to(n.wrapping_sub(half))
+    times_two_to(m + 1.0, n)
 }
 
 /// *eˣ* - 1.
@@ -262,6 +267,5 @@ fn falling(p: f32, x: f32, (a, b): (f32, f32)) -> f32 {
     let rest = (-y).mul_add(sum, p) - y * (1.0 - (sum - x));
     let product = a * b;
     let (n, m) = reduced(-product, a.mul_add(b, -product));
-    let half = n >> 1;
-    (m.mul_add(y, rest * inverse) + y) * two_to(half) * two_to(n.wrapping_sub(half))
+    times_two_to(m.mul_add(y, rest * inverse) + y, n)
 }
