@@ -17,8 +17,11 @@ pub trait Special: Real {
     /// Φ, the distribution function of the normal distribution.
     fn normal_cdf(self) -> Self;
 
-    /// What GELU multiplies by in its tanh form, which is near Φ.
-    fn gelu_gate(self) -> Self;
+    /// The derivative of Φ.
+    fn normal_pdf(self) -> Self;
+
+    /// What GELU multiplies by in its tanh form, which is near Φ, and 1 less that without cancellation.
+    fn gelu_gates(self) -> (Self, Self);
 
     /// The inverse of the error function.
     fn erf_inv(self) -> Self;
@@ -44,8 +47,12 @@ impl Special for f32 {
         math::single::normal_cdf(self)
     }
     #[inline(always)]
-    fn gelu_gate(self) -> Self {
-        math::single::gelu_gate(self)
+    fn normal_pdf(self) -> Self {
+        math::single::normal_pdf(self)
+    }
+    #[inline(always)]
+    fn gelu_gates(self) -> (Self, Self) {
+        math::single::gelu_gates(self)
     }
     fn erf_inv(self) -> Self {
         erf_inv(f64::from(self)) as f32
@@ -70,8 +77,12 @@ impl Special for f64 {
         0.5 * libm::erfc(-self * FRAC_1_SQRT_2)
     }
     #[inline(always)]
-    fn gelu_gate(self) -> Self {
-        math::double::gelu_gate(self)
+    fn normal_pdf(self) -> Self {
+        math::double::normal_pdf(self)
+    }
+    #[inline(always)]
+    fn gelu_gates(self) -> (Self, Self) {
+        math::double::gelu_gates(self)
     }
     fn erf_inv(self) -> Self {
         erf_inv(self)

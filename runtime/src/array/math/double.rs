@@ -2,7 +2,7 @@
 
 use std::f64::consts::LOG2_E;
 
-use super::GELU;
+use super::{GELU, PEAK};
 
 /// 1.5 × 2⁵²: a smaller number added to it is rounded to an integer, which is in the last bits of the sum.
 const ROUND: f64 = 6_755_399_441_055_744.0;
@@ -199,12 +199,20 @@ pub fn erf(x: f64) -> f64 {
     (if size < 0.85 { near } else { far }).copysign(x)
 }
 
-/// ½(1 + tanh *u*), where *u* is that of [`GELU`]; of what rounding takes from *u* it loses as much as *u* is large.
+/// The density of the normal distribution.
 #[inline(always)]
-pub fn gelu_gate(x: f64) -> f64 {
+pub fn normal_pdf(x: f64) -> f64 {
+    let size = within(x.abs(), 0.0, 38.6);
+    PEAK * exp_of_minus(0.5 * size, size)
+}
+
+/// ½(1 + tanh *u*), where *u* is that of [`GELU`], and 1 less that; of what rounding takes from *u* it loses as much as *u* is large.
+#[inline(always)]
+pub fn gelu_gates(x: f64) -> (f64, f64) {
     let twice = (x * x).mul_add(2.0 * GELU[0] * GELU[1], 2.0 * GELU[0]) * x.abs();
     let exp = exp(-twice);
-    (if x < 0.0 { exp } else { 1.0 }) / (1.0 + exp)
+    let more = 1.0 / (1.0 + exp);
+    if x < 0.0 { (exp * more, more) } else { (more, exp * more) }
 }
 
 /// *e^(-xy)*: what rounding takes from the product is put back.

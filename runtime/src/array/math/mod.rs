@@ -16,3 +16,5 @@ mod tests;
 /// What the tanh form of GELU (Hendrycks and Gimpel 2016, arXiv:1606.08415) takes the tanh of is *x* times the first plus
 /// *x³* times the product of both: √(2/π)(*x* + 0.044715*x³*).
 pub(crate) const GELU: [f64; 2] = [FRAC_2_SQRT_PI * FRAC_1_SQRT_2, 0.044_715];
+/// 1/√(2π), the density of the normal distribution at zero.
+const PEAK: f64 = 0.5 * GELU[0];

@@ -92,6 +92,45 @@ fn values_of_functions() {
     }
 }
 
+/// Values and derivatives of both forms of GELU in single precision, in units of the last place. A derivative passes
+/// through zero, so its unit is that of its terms, *s* and *x s*′, together.
+#[test]
+fn gelu_in_single_precision() {
+    const SLOPE: f64 = 0.797_884_560_802_865_4;
+    let cubic = |x: f64| 1.0 / (1.0 + (-2.0 * SLOPE * (x + 0.044_715 * x.powi(3))).exp());
+    let cubic_slope = |x: f64| (2.0 * SLOPE * (1.0 + 0.134_145 * x * x), cubic(x) * cubic(-x));
+    let normal = |x: f64| 0.5 * libm::erfc(-x * 0.5f64.sqrt());
+    let normal_slope = |x: f64| (0.5 * SLOPE, (-0.5 * x * x).exp());
+    type Formulas<'a> = (&'a dyn Fn(f64) -> f64, &'a dyn Fn(f64) -> (f64, f64));
+    let forms: [(&str, One, Formulas, f64); 2] = [
+        ("gelu", gelu, (&cubic, &cubic_slope), 9.4),
+        ("gelu_exact", gelu_exact, (&normal, &normal_slope), 13.0),
+    ];
+    for (name, f, (gate, gate_slope), least) in forms {
+        let x: Vec<f32> = (0..1 << 18)
+            .map(|i| (i as f64 / 8192.0 - 16.0) as f32)
+            .filter(|x| f64::from(*x) > -least)
+            .collect();
+        let (values, slopes) = {
+            let x = Tensor::from(x.clone());
+            (f(&x).to_vec::<f32>(), grad(|x: &Tensor| f(x).sum(())).at(&x).to_vec::<f32>())
+        };
+        let mut worst = [0.0f64; 2];
+        for (i, x) in x.into_iter().map(f64::from).enumerate() {
+            let (factor, fall) = gate_slope(x);
+            let (value, terms) = (x * gate(x), [gate(x), x * factor * fall]);
+            let size = terms[0].abs() + terms[1].abs();
+            let errors = [
+                (f64::from(values[i]) - value).abs() / value.abs().max(1e-38),
+                (f64::from(slopes[i]) - terms[0] - terms[1]).abs() / size,
+            ];
+            worst = std::array::from_fn(|kind| worst[kind].max(errors[kind] * f64::from(1u32 << 23)));
+        }
+        println!("{name}: {worst:?}");
+        assert!(worst[0] < 2.0 && worst[1] < 3.5, "{name}: {worst:?}");
+    }
+}
+
 #[test]
 fn derivatives_of_functions() {
     for (f, _, low, high) in functions() {
