@@ -118,11 +118,15 @@ fn place(number: usize, path: &Path<'_>) -> String {
 /// The first element, row-major, that is not finite.
 fn first_bad(array: &Array) -> Option<usize> {
     match array.dtype() {
+        DType::BF16 => bad(array.contiguous().as_slice::<half::bf16>(), |x| x.is_finite()),
         DType::F32 => bad(array.contiguous().as_slice::<f32>(), |x| x.is_finite()),
         DType::F64 => bad(array.contiguous().as_slice::<f64>(), |x| x.is_finite()),
         DType::C64 => bad(array.contiguous().as_slice::<num_complex::Complex32>(), |x| x.is_finite()),
         DType::C128 => bad(array.contiguous().as_slice::<num_complex::Complex64>(), |x| x.is_finite()),
-        _ => None,
+        dtype => {
+            assert!(!dtype.is_inexact(), "{dtype:?} has values that are not finite");
+            None
+        }
     }
 }
 
@@ -180,6 +184,16 @@ mod tests {
             assert!(text.contains("finite.rs:"), "{text}");
             assert!(text.ends_with(&format!(", on worker {worker}, batch 5")), "{text}");
         }
+    }
+
+    #[test]
+    fn every_dtype_of_floats_is_looked_at() {
+        let bad = Tensor::from([1.0, f64::NAN]);
+        for dtype in [DType::BF16, DType::F32, DType::F64, DType::C64, DType::C128] {
+            assert!(!is_finite(&bad.cast(dtype)), "{dtype:?}");
+            assert!(is_finite(&Tensor::from([1.0, 2.0]).cast(dtype)), "{dtype:?}");
+        }
+        assert!(is_finite(&Tensor::from([1i32, 2])));
     }
 
     #[test]
