@@ -9,6 +9,7 @@ use clap::Args;
 use super::disk::System;
 use super::folder::{Folder, list, lock};
 use super::load::{Loaded, hand_out, last_whole};
+use super::root::at_root;
 use super::run::{NonFinite, Run, Saver};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tree::Tree;
@@ -89,17 +90,15 @@ impl RunArgs {
     pub fn open<'w, S: Tree>(&self, w: &'w Worker, state: S) -> Result<(Run<'w>, S)> {
         let names: Vec<&str> = w.axes().iter().map(|(name, _)| &**name).collect();
         let everyone = w.group(&names)?;
-        let mut lock_file = None;
-        let mut loaded = None;
-        if w.is_root() {
-            if let Some(path) = &self.checkpoint_dir {
-                lock_file = Some(lock(path).map_err(|error| refused(path, error))?);
-            }
-            loaded = self.find()?;
-            if let Some(loaded) = &loaded {
-                loaded.fits(&state).map_err(|why| refused(&self.source(), why))?;
-                eprintln!("axisgrad: going on from step {} of {}", loaded.step, self.source().display());
-            }
+        let read = || {
+            let lock = |path: &PathBuf| lock(path).map_err(|error| refused(path, error));
+            let lock_file = self.checkpoint_dir.as_ref().map(lock).transpose()?;
+            Ok((lock_file, self.find()?))
+        };
+        let (lock_file, loaded) = at_root(w, &everyone, read)?.unwrap_or_default();
+        if let Some(loaded) = &loaded {
+            loaded.fits(&state).map_err(|why| refused(&self.source(), why))?;
+            eprintln!("axisgrad: going on from step {} of {}", loaded.step, self.source().display());
         }
         let (resumed, state) = hand_out(&everyone, loaded.as_ref(), state)?;
         let saver = match &self.checkpoint_dir {

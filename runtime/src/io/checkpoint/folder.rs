@@ -9,7 +9,7 @@
 //! | `lock` | held by the run that writes here |
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -81,12 +81,17 @@ impl Folder {
 /// Makes sure that one run writes to a directory, for as long as the file lives.
 ///
 /// # Errors
-/// If another run does.
+/// If another run does, or the system cannot tell.
 pub(super) fn lock(path: &Path) -> Result<File> {
     fs::create_dir_all(path)?;
     let file = File::create(path.join("lock"))?;
-    file.try_lock().map_err(|_| Error::other("another run writes its checkpoints there"))?;
-    Ok(file)
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::other("another run writes its checkpoints there")),
+        Err(TryLockError::Error(error)) => {
+            Err(Error::new(error.kind(), format!("its file `lock` cannot be locked: {error}")))
+        }
+    }
 }
 
 /// A checkpoint by name.

@@ -40,6 +40,7 @@ mod disk;
 mod folder;
 mod load;
 mod manifest;
+mod root;
 mod run;
 mod save;
 #[cfg(test)]

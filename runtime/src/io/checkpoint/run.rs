@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use axisgrad_collectives::{Buffer, Call, Group, Pending, Reduction, Signals};
 
 use super::folder::Folder;
+use super::root::at_root;
 use super::save::Share;
 use crate::check::{first_non_finite, is_finite};
 use crate::error::{Error, ErrorKind, Result};
@@ -159,20 +160,25 @@ impl<'w> Run<'w> {
             saver.save(self.w, self.steps, state);
         }
         let Some(stop) = stop else { return Ok(()) };
-        saver.wait()?;
+        saver.wait_for_all(self.w)?;
         Err(stop)
     }
 
-    /// The run is at its end: saves its last state, and waits until that is on the disk.
+    /// The run is at its end: saves its last state, and waits until that is on the disk. Every worker must call it.
     ///
     /// # Errors
-    /// If the state cannot be saved.
+    /// If the state cannot be saved. `Stopped`, as of [`step`](Self::step), after a signal that no step has heard.
+    #[track_caller]
     pub fn finish(mut self, state: &impl Tree) -> Result<()> {
+        let call = Call::here("finish");
         let Some(saver) = &mut self.saver else { return Ok(()) };
         if saver.saved != Some(self.steps) {
             saver.save(self.w, self.steps, state);
         }
-        saver.wait()
+        saver.wait_for_all(self.w)?;
+        let mine = saver.everyone.pool().copy_of(&[saver.signals.last()]);
+        let signal = saver.everyone.all_reduce::<i32>(&call, Reduction::Max, mine)?.as_slice::<i32>()[0];
+        if signal == 0 { Ok(()) } else { Err(stopped(signal, self.steps)) }
     }
 }
 
@@ -217,12 +223,25 @@ impl Saver {
         self.saved = Some(step);
     }
 
-    /// Waits for what is being written.
+    /// Waits for what this worker writes.
     fn wait(&mut self) -> Result<()> {
-        let Some(thread) = self.under_way.take() else { return Ok(()) };
-        let written = thread.join().unwrap_or_else(|_| Err("the writer of a checkpoint panicked".into()));
-        written.map_err(|why| Error::new(ErrorKind::Io, why))
+        join(self.under_way.take())
     }
+
+    /// Waits for what all workers write, of which worker 0 makes a whole.
+    fn wait_for_all(&mut self, w: &Worker) -> Result<()> {
+        if !w.is_root() {
+            self.wait()?;
+        }
+        let under_way = self.under_way.take();
+        at_root(w, &self.everyone, || join(under_way)).map(|_| ())
+    }
+}
+
+fn join(writer: Option<JoinHandle<Result<(), String>>>) -> Result<()> {
+    let panicked = |_| Err("the writer of a checkpoint panicked".into());
+    let written = writer.map_or(Ok(()), |writer| writer.join().unwrap_or_else(panicked));
+    written.map_err(|why| Error::new(ErrorKind::Io, why))
 }
 
 impl Drop for Saver {

@@ -220,6 +220,23 @@ fn a_signal_ends_the_run_after_a_step_on_all_workers() {
     assert_eq!(loaded.tensors[""].1, (loaded.step as f64).to_le_bytes());
 }
 
+#[test]
+fn a_signal_that_no_step_has_heard_ends_the_run_when_it_finishes() {
+    let scratch = Scratch::new();
+    let train = |w: &Worker| -> Result<()> {
+        let (mut run, x) = scratch.args().open(w, Tensor::from(0.0))?;
+        run.step(&x)?;
+        if w.index() == 1 {
+            signal_hook::low_level::raise(signal_hook::consts::SIGUSR1).expect("raised");
+        }
+        run.finish(&x)
+    };
+    let stopped = mesh(2, 2, 1).run(train).unwrap_err();
+    assert_eq!(stopped.kind(), ErrorKind::Stopped);
+    assert!(stopped.to_string().starts_with("SIGUSR1 ended the run after step 1;"), "{stopped}");
+    assert_eq!(last_whole(&scratch.0).unwrap().expect("a checkpoint").step, 1);
+}
+
 /// A disk that does so many operations and then none, as when the process is killed there: of the one where it
 /// ends, a write gets a part of the file down.
 struct Ending {
