@@ -163,6 +163,14 @@ mod tests {
     }
 
     #[test]
+    fn a_kernel_that_meets_no_example_has_a_gradient_of_zeros() {
+        for dims in [[0, 4, 9], [1, 4, 2]] {
+            let loss = |kernel: &Tensor| waves(&dims, 0.0).conv(kernel).sum(());
+            assert_eq!(grad(loss).at(&waves(&[12, 4, 3], 0.0)).to_vec::<f64>(), [0.0; 144]);
+        }
+    }
+
+    #[test]
     fn values() {
         for groups in [1, 2] {
             let (x, kernel) = (waves(&[4, 6], 0.3), waves(&[6, 4 / groups, 3], 0.9));

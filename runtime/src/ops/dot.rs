@@ -189,6 +189,7 @@ mod tests {
     use super::super::waves::waves;
     use super::*;
     use crate::check::{check_grads, check_lanes};
+    use crate::grad;
 
     /// `x[b,k,m,l], y[l,n,b,k] -> [b,m,n]`, one product at a time.
     fn naive(x: &Tensor, y: &Tensor) -> Vec<f64> {
@@ -237,8 +238,16 @@ mod tests {
 
     #[test]
     fn an_empty_contraction_is_zero() {
-        let z = dot_general(&waves(&[2, 0], 0.0), &waves(&[0, 3], 0.0), &[(1, 0)], &[]);
-        assert_eq!(z.to_vec::<f64>(), [0.0; 6]);
+        for n in [2, 8, 40] {
+            let z = dot_general(&waves(&[n, 0], 0.0), &waves(&[0, n], 0.0), &[(1, 0)], &[]);
+            assert_eq!(z.to_vec::<f64>(), vec![0.0; n * n]);
+            let of_none = |y: &Tensor| dot_general(&waves(&[0, n], 0.0), y, &[(1, 0)], &[]).sum(());
+            assert_eq!(grad(of_none).at(&waves(&[n, n], 0.0)).to_vec::<f64>(), vec![0.0; n * n]);
+            check_lanes(
+                |x: &Tensor, y: &Tensor| dot_general(x, y, &[(1, 0)], &[]),
+                (&waves(&[3, n, 0], 0.0), &waves(&[3, 0, n], 0.0)),
+            );
+        }
     }
 
     #[test]

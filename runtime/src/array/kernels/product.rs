@@ -60,10 +60,10 @@ fn by_gemm<T: Scalar>(to: &mut [T], row_stride: usize, lhs: Matrix<T>, rhs: Matr
     }
 }
 
-/// In tiles of registers, or by `gemm` where most of a tile would be empty.
+/// In tiles of registers, or by `gemm` where most of a tile would be empty, or there is nothing to sum.
 fn real<T: Real>(to: &mut [T], row_stride: usize, lhs: Matrix<T>, rhs: Matrix<T>, add: bool, pool: &Pool) {
     let pieces: SmallVec<[_; 4]> = gemm::pieces(lhs.columns).listed();
-    if lhs.rows.min(rhs.columns) < NARROW || !tree_product::is_exact(&pieces) {
+    if lhs.columns == 0 || lhs.rows.min(rhs.columns) < NARROW || !tree_product::is_exact(&pieces) {
         return by_gemm(to, row_stride, lhs, rhs, add);
     }
     let steps = tree_product::one_by_one(pieces, add);
@@ -81,7 +81,7 @@ mod tests {
 
     fn both_ways_have_the_same_bits<T: Real + Product>() {
         for (rows, columns, depth) in
-            [(1, 9, 40), (7, 5, 40), (13, 40, 33), (64, 36, 700), (40, 100, 1300), (9, 9, 2)]
+            [(1, 9, 40), (7, 5, 40), (13, 40, 33), (64, 36, 700), (40, 100, 1300), (9, 9, 2), (9, 9, 0)]
         {
             let (a, b) = (rough::<T>(rows * depth, 1), rough::<T>(depth * columns, 2));
             let matrix = |data, rows, columns| Matrix {
