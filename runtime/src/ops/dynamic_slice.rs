@@ -10,8 +10,8 @@ use crate::dtype::{DType, promote};
 use crate::error::violation;
 use crate::tensor::Tensor;
 
-/// The window of dims `sizes` that begins at `starts`, one scalar for each dim; a start is moved as far as it must
-/// be for the window to fit.
+/// The window of dims `sizes` that begins at `starts`, one scalar for each dim: a negative one counts from the end, and
+/// then it is moved as far as it must be for the window to fit.
 ///
 /// `T[5,6], i32[], i32[] -> T[2,3]` for sizes `[2, 3]`. For a window in a fixed place use
 /// [`slice`](super::slice()).
@@ -25,15 +25,15 @@ pub fn dynamic_slice(x: &Tensor, starts: &[&Tensor], sizes: &[usize]) -> Tensor 
     let mut window = x.clone();
     for (dim, (start, &size)) in starts.iter().zip(sizes).enumerate() {
         if size < x.dims()[dim] {
-            let ids = clamped(start, x.dims()[dim] - size) + iota(DType::I64, size);
+            let ids = first(start, x.dims()[dim], size) + iota(DType::I64, size);
             window = take_or(&window, &ids, dim as isize, OutOfRange::Clip);
         }
     }
     window
 }
 
-/// `x` with `update` in the place of the window of its dims that begins at `starts`; a start is moved as far as it
-/// must be for the window to fit.
+/// `x` with `update` in the place of the window of its dims that begins at `starts`, which are taken as by
+/// [`dynamic_slice`].
 ///
 /// `T[5,6], T[2,3], i32[], i32[] -> T[5,6]`.
 ///
@@ -46,7 +46,7 @@ pub fn dynamic_update_slice(x: &Tensor, update: &Tensor, starts: &[&Tensor]) -> 
     let (mut inside, mut spread) = (Tensor::from(true), cast(update, dtype));
     for (dim, start) in starts.iter().enumerate() {
         let (n, size) = (x.dims()[dim], update.dims()[dim]);
-        let ids = iota(DType::I64, n) - clamped(start, n - size);
+        let ids = iota(DType::I64, n) - first(start, n, size);
         if size > 0 {
             spread = take_or(&spread, &ids, dim as isize, OutOfRange::Clip);
         } else {
@@ -77,8 +77,11 @@ fn check_window(op: &str, x: &Tensor, starts: &[&Tensor], sizes: &[usize]) {
     }
 }
 
-fn clamped(start: &Tensor, last: usize) -> Tensor {
-    cast(start, DType::I64).maximum(0).minimum(last as i64)
+/// Where a window of `size` of the `n` begins.
+fn first(start: &Tensor, n: usize, size: usize) -> Tensor {
+    let start = cast(start, DType::I64);
+    let from_end = &start + n as i64;
+    where_(start.lt(0), from_end, start).maximum(0).minimum((n - size) as i64)
 }
 
 #[cfg(test)]
@@ -93,6 +96,8 @@ mod tests {
         let at = |i: i32, j: i64| dynamic_slice(&x, &[&i.into(), &j.into()], &[2, 2]).to_vec::<i32>();
         assert_eq!(at(1, 1), [11, 12, 21, 22]);
         assert_eq!(at(9, -5), [10, 11, 20, 21]);
+        assert_eq!(at(-3, -3), [1, 2, 11, 12]);
+        assert_eq!(at(-1, -1), [12, 13, 22, 23]);
         let update = Tensor::from([[7], [8]]);
         let y = dynamic_update_slice(&x, &update, &[&5.into(), &2.into()]);
         assert_eq!(y.to_vec::<i32>(), [0, 1, 2, 3, 10, 11, 7, 13, 20, 21, 8, 23]);
