@@ -88,16 +88,18 @@ pub fn note_axes(seen: &mut Vec<String>, axes: &AxisSet) {
     }
 }
 
-/// A name that nothing varies over is a slip that would leave a sum undone somewhere else.
+/// A name that nothing varies over is a slip where a sum is left undone over another. Where none is, it may be an axis
+/// that the function meets only in what it does not differentiate, which leaves no trace.
 pub fn reduced_axes_exist(names: &[impl AsRef<str>], seen: Vec<String>, site: Site) {
-    let missing = names.iter().map(AsRef::as_ref).find(|name| !seen.iter().any(|other| other == name));
-    let Some(missing) = missing else {
+    let mut names = names.iter().map(AsRef::as_ref);
+    let is_left = |axis: &String| names.clone().all(|name| name != axis);
+    if !seen.iter().any(is_left) {
+        return;
+    }
+    let Some(missing) = names.find(|name| !seen.iter().any(|other| other == name)) else {
         return;
     };
-    let there = match &seen[..] {
-        [] => "no axis".to_owned(),
-        names => format!("`{}`", names.join("`, `")),
-    };
+    let there = format!("`{}`", seen.join("`, `"));
     let rule = format!(
         "nothing in the function varies over `{missing}`, which is in reduce_axes\n   values there vary over: \
          {there}\n   help: bind data to it with worker.unstack(&x, \"{missing}\"), or drop the name"

@@ -213,7 +213,8 @@ macro_rules! parameters {
             /// arguments count as one value for each position, and a gradient by one of them is not summed.
             ///
             /// # Panics
-            /// When called with arguments: if a name is given twice, or nothing in the function varies over it.
+            /// When called with arguments: if a name is given twice, or nothing in the function varies over it and
+            /// something does over an axis that is not named.
             pub fn reduce_axes<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
                 self.inner.reduce_axes = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
                 self
