@@ -132,4 +132,16 @@
 /// # let x = Tensor::from(1.0);
 /// vjp(|x: &Tensor| (x.clone(), x.clone())).at(&x).1.call(&x, &x);
 /// ```
+/// `custom_vjp_without_rule`: a function without its rule is not one yet.
+/// ```compile_fail
+/// # use axisgrad::{Tensor, custom_vjp, grad};
+/// grad(custom_vjp(Tensor::square)).at(&Tensor::from(1.0));
+/// ```
+/// `custom_vjp_bare_cotangent`: a rule returns a cotangent for each argument, as a tuple.
+/// ```compile_fail
+/// # use axisgrad::{Tensor, custom_vjp, grad};
+/// let forward = |x: &Tensor| (x.square(), x.clone());
+/// let f = custom_vjp(Tensor::square).defvjp(forward, |x: &Tensor, ct: &Tensor| ct * x * 2.0);
+/// grad(f).at(&Tensor::from(1.0));
+/// ```
 pub struct Refused;

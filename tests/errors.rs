@@ -138,6 +138,14 @@ fn an_axis_that_nothing_varies_over() {
 }
 
 #[test]
+fn an_axis_that_leaves_no_trace_may_be_listed() {
+    with_batch(|_, x| {
+        let loss = |w: &Tensor| (w * psum(x, "batch")).sum(());
+        assert!(grad(loss).reduce_axes(["batch"]).at(&ones(&[3])).axes().is_empty());
+    });
+}
+
+#[test]
 fn an_axis_or_an_argument_twice() {
     let f = |w: &Tensor, x: &Tensor| w.dot(x);
     let twice = message(|| drop(grad(f).reduce_axes(["batch", "batch"]).at((&ones(&[3]), &ones(&[3])))));

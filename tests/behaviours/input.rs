@@ -68,6 +68,12 @@ fn python_float() {
 }
 
 #[test]
+fn bfloat16() {
+    let gradient = grad(|x: &Tensor| x.index(0, 0).square()).at(&x().cast(DType::BF16));
+    assert_eq!(gradient.ty().to_string(), "bf16[2]");
+}
+
+#[test]
 fn list_is_tree() {
     same("input", "list_is_tree", &grad(|p: &Vec<Tensor>| &p[0] * &p[1]).at(&vec![t(3.0), t(4.0)]));
 }

@@ -35,10 +35,10 @@ struct Parted {
 }
 
 impl Parted {
-    fn new(args: &[Value], argnums: &[i64]) -> Self {
+    fn new(context: &Context, args: &[Value], how: &Derivative) -> Self {
         let positions: Vec<usize> =
-            argnums.iter().map(|&n| n.rem_euclid(args.len() as i64) as usize).collect();
-        let chosen = positions.iter().map(|&i| args[i].clone()).collect();
+            how.argnums.iter().map(|&n| n.rem_euclid(args.len() as i64) as usize).collect();
+        let chosen = positions.iter().map(|&i| context.per_position(&args[i], &how.reduce_axes)).collect();
         let others = args.iter().enumerate().filter(|(i, _)| !positions.contains(i));
         Self { chosen, rest: others.map(|(_, arg)| arg.clone()).collect(), positions }
     }
@@ -56,7 +56,7 @@ impl Parted {
 
 /// Value, auxiliary results and gradients of `fun` at `args`.
 pub fn differentiate(context: &Context, fun: &Fun, args: &[Value], how: &Derivative) -> Outcome {
-    let parted = Parted::new(args, &how.argnums);
+    let parted = Parted::new(context, args, how);
     let run = |chosen: &Vec<Value>, rest: &Vec<Value>| scalar(context, fun, &parted.leaves(chosen, rest));
     let reduce = context.reducible(&how.reduce_axes, fun, &args.to_vec().leaves(), &[]);
     let mut transform = value_and_grad(run).has_aux().reduce_axes(reduce);
@@ -72,7 +72,7 @@ pub fn differentiate(context: &Context, fun: &Fun, args: &[Value], how: &Derivat
 
 /// The gradients alone, through `grad`.
 pub fn gradients(context: &Context, fun: &Fun, args: &[Value], how: &Derivative) -> Vec<Tensor> {
-    let parted = Parted::new(args, &how.argnums);
+    let parted = Parted::new(context, args, how);
     let run = |chosen: &Vec<Value>, rest: &Vec<Value>| scalar(context, fun, &parted.leaves(chosen, rest)).0;
     let reduce = context.reducible(&how.reduce_axes, fun, &args.to_vec().leaves(), &[]);
     let mut transform = grad(run).reduce_axes(reduce);
@@ -99,7 +99,7 @@ pub fn pull_back(
     how: &Derivative,
     cotangents: Vec<Tensor>,
 ) -> (Vec<Tensor>, Vec<Tensor>) {
-    let parted = Parted::new(args, &how.argnums);
+    let parted = Parted::new(context, args, how);
     let run =
         |chosen: &Vec<Value>, rest: &Vec<Value>| call(context, fun, &parted.leaves(chosen, rest)).results;
     let reduce = context.reducible(&how.reduce_axes, fun, &args.to_vec().leaves(), &cotangents);
@@ -116,7 +116,7 @@ pub fn jacobian(
     how: &Derivative,
     forwards: bool,
 ) -> Vec<Tensor> {
-    let parted = Parted::new(args, &how.argnums);
+    let parted = Parted::new(context, args, how);
     let run = |chosen: &Vec<Value>, rest: &Vec<Value>| scalar(context, fun, &parted.leaves(chosen, rest)).0;
     let at = (&parted.chosen, &parted.rest);
     match (forwards, how.holomorphic) {
@@ -130,7 +130,7 @@ pub fn jacobian(
 
 /// The Hessian by the leaves of the chosen arguments, row after row.
 pub fn hessians(context: &Context, fun: &Fun, args: &[Value], how: &Derivative) -> Vec<Tensor> {
-    let parted = Parted::new(args, &how.argnums);
+    let parted = Parted::new(context, args, how);
     let run = |leaves: &Vec<Tensor>, rest: &Vec<Value>| {
         let mut leaves = leaves.iter();
         let chosen = parted.chosen.map_leaves(|_| leaves.next().expect("as many leaves").clone());

@@ -3,12 +3,13 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use axisgrad::{Axis, Tensor};
+use axisgrad::ops::pvary;
+use axisgrad::{Axis, Tensor, Tree};
 
 use super::attrs::Operands;
 use super::promote::promoted;
 use super::record::{Fun, Operand, Statement};
-use super::value::{is_known_dtype, number};
+use super::value::{Value, is_known_dtype, number};
 use super::{ops, transforms};
 
 /// The axes that names stand for, and a note of those that values have varied over.
@@ -47,6 +48,18 @@ impl Context {
     /// Notes the axes that a value varies over.
     pub fn note(&self, x: &Tensor) {
         self.seen.borrow_mut().extend(x.axes().iter().map(|axis| axis.name().to_owned()));
+    }
+
+    /// An argument as a gradient that is not reduced over the bound axes but for `listed` takes it: it varies over all the
+    /// others. A program of axisgrad knows of no axis before something varies over it; in the format all of them are bound.
+    pub fn per_position(&self, arg: &Value, listed: &[String]) -> Value {
+        let others = self.axes.values().filter(|axis| !listed.iter().any(|name| name == axis.name()));
+        arg.map_leaves(|leaf| {
+            others.clone().fold(leaf.clone(), |x, axis| match x.axes().contains(axis.name()) {
+                true => x,
+                false => pvary(&x, axis),
+            })
+        })
     }
 
     /// Which of `names` something in `fun` varies over, at these arguments, or one of `others` does. In the format

@@ -67,7 +67,7 @@ fn mapped(context: &Context, operands: Operands<'_>) -> Vec<Tensor> {
         };
         call(&context, &fun, &all.iter().zip(&in_axes).map(own).collect::<Vec<_>>()).results
     };
-    let mut map = vmap(run).in_axes((0, None::<isize>)).out_axes(operands.get::<Option<isize>>("out_axes"));
+    let mut map = vmap(run).in_axes((0, None::<isize>)).out_axes(operands.find::<isize>("out_axes"));
     if let Some(name) = &name {
         map = map.axis(name);
     }
