@@ -8,7 +8,7 @@ use std::panic::Location;
 
 use crate::error::violation;
 use crate::function::{Arg, Arguments, Function, Select};
-use crate::grad::{Grad, checks, grad, trace};
+use crate::grad::{checks, trace};
 use crate::jvp::linearized;
 use crate::ops::{eye, reshape};
 use crate::tape::Tape;
@@ -68,9 +68,9 @@ pub struct Jacfwd<F, S = Arg<0>> {
     marker: PhantomData<S>,
 }
 
-/// The second derivatives of a function with a scalar result: the forward Jacobian of the gradient.
+/// The second derivatives of a function: the forward Jacobian of the backward one.
 ///
-/// `(f64[n] -> f64[]) -> f64[n,n]`; for a tree, a tree of trees. Products of it with directions need no Hessian: see
+/// `(f64[n] -> f64[]) -> f64[n,n]` and `(f64[n] -> f64[m]) -> f64[m,n,n]`; for a tree, a tree of trees. Products of it with directions need no Hessian: see
 /// [`hvp`](crate::hvp()).
 ///
 /// ```
@@ -79,14 +79,14 @@ pub struct Jacfwd<F, S = Arg<0>> {
 /// assert_eq!(hessian.to_vec::<f64>(), [6.0, 0.0, 0.0, 12.0]);
 /// ```
 pub fn hessian<F>(f: F) -> Hessian<F> {
-    Hessian { gradient: grad(f), holomorphic: false }
+    Hessian { gradient: jacrev(f), holomorphic: false }
 }
 
 /// See [`hessian`].
 #[derive(Clone, Debug)]
 #[must_use = "a transform does nothing until it is called with `at`"]
 pub struct Hessian<F, S = Arg<0>> {
-    gradient: Grad<F, S>,
+    gradient: Jacrev<F, S>,
     holomorphic: bool,
 }
 
@@ -97,7 +97,7 @@ impl<F, S> Jacrev<F, S> {
         Jacrev { f, reduce_axes, holomorphic, marker: PhantomData }
     }
 
-    /// Sums over these axes: see [`Grad::reduce_axes`].
+    /// Sums over these axes: see [`Grad::reduce_axes`](crate::grad::Grad::reduce_axes).
     pub fn reduce_axes<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.reduce_axes = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
         self
@@ -117,7 +117,7 @@ impl<F, S> Hessian<F, S> {
         Hessian { gradient: self.gradient.argnums(), holomorphic: self.holomorphic }
     }
 
-    /// Sums over these axes: see [`Grad::reduce_axes`].
+    /// Sums over these axes: see [`Grad::reduce_axes`](crate::grad::Grad::reduce_axes).
     pub fn reduce_axes<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Self {
         Hessian { gradient: self.gradient.reduce_axes(names), holomorphic: self.holomorphic }
     }
@@ -196,10 +196,10 @@ where
 impl<Args, F, S> Function<Args> for Hessian<F, S>
 where
     Args: Tree,
-    F: Function<Args, Output = Tensor>,
-    S: Select<Args, Selected: Graft>,
+    F: Function<Args, Output: Graft<Of<S::Selected>: Graft>>,
+    S: Select<Args>,
 {
-    type Output = <S::Selected as Graft>::Of<S::Selected>;
+    type Output = <<F::Output as Graft>::Of<S::Selected> as Graft>::Of<S::Selected>;
 
     #[track_caller]
     fn call(&self, args: &Args) -> Self::Output {

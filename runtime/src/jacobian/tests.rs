@@ -1,5 +1,6 @@
 use super::*;
 use crate::check::check_grads;
+use crate::grad;
 use crate::ops::waves::{close, waves};
 use crate::ops::{complex, gather, psum, stack};
 use crate::{A0, A1};
@@ -37,6 +38,17 @@ fn trees_by_trees() {
     close(&forward.0, &by_w.0);
     close(&forward_rest[0].0.1, &rest[0].0.1);
     close(&forward_rest[0].1, &naive(|x| w.1.sin() * x.sum(()), &x));
+}
+
+#[test]
+fn hessians_of_vectors_have_the_dims_of_the_result_first() {
+    let x = Tensor::from([1.0, 2.0, 3.0]);
+    let f = |x: &Tensor| x.square() * x.sum(());
+    let all = hessian(f).at(&x);
+    assert_eq!(all.dims(), [3, 3, 3]);
+    for i in 0..3 {
+        close(&all.index(0, i), &hessian(|x: &Tensor| f(x).index(0, i)).at(&x));
+    }
 }
 
 #[test]

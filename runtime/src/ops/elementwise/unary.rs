@@ -95,7 +95,7 @@ elementwise! {
     pub acosh: Acosh [inexact -> same] (x) = x.inverse_hyperbolic_cosine(); |ct, y| [ct * acosh_slope(x)]
 
     /// The inverse hyperbolic tangent.
-    pub atanh: Atanh [inexact -> same] (x) = x.inverse_hyperbolic_tangent(); |ct, y| [ct / (1.0 - square(x))]
+    pub atanh: Atanh [inexact -> same] (x) = x.inverse_hyperbolic_tangent(); |ct, y| [ct / ((1.0 - x) * (x - -1.0))]
 
     /// The largest integer that is not larger. The derivative is 0.
     pub floor: Floor [float -> same] (x) = x.floor(); |ct, y| []
@@ -123,7 +123,8 @@ fn sign_vjp(ct: &Tensor, x: &Tensor, y: &Tensor) -> Tensor {
 /// 1/√(1 - x²); of complex numbers the product of two roots, which is on the same side of a cut as the function is.
 /// (To add a real 1 would take the sign from an imaginary part that is -0; to subtract one does not.)
 fn asin_slope(x: &Tensor) -> Tensor {
-    if x.dtype().is_complex() { rsqrt(&-(x - 1.0)) * rsqrt(&(x - -1.0)) } else { rsqrt(&(1.0 - square(x))) }
+    let (below, above) = (-(x - 1.0), x - -1.0);
+    if x.dtype().is_complex() { rsqrt(&below) * rsqrt(&above) } else { rsqrt(&(below * above)) }
 }
 
 /// 1/√(x² - 1); the root of the product has another sign than the product of the roots for some complex numbers.
