@@ -346,16 +346,20 @@ impl fmt::Debug for Buffer {
 /// Reads bytes as elements.
 ///
 /// # Panics
-/// If `bytes` is not aligned for `T` or not a whole number of them.
+/// If `bytes` is not aligned for `T` or not a whole number of them, or one of what is to be a `bool` is not 0 or 1.
 pub fn cast<T: Element>(bytes: &[u8]) -> &[T] {
     check_cast::<T>(bytes);
-    // SAFETY: aligned and whole (checked above); every bit pattern that a buffer can hold is a valid `T`,
-    // since only values of element types are ever written (`Element` is sealed; `bool` is written as 0 or 1).
+    assert!(are_valid::<T>(bytes), "bytes that are not 0 or 1 are not bool");
+    // SAFETY: aligned, whole and valid (checked above).
     unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) }
 }
 
 pub(crate) fn cast_mut<T: Element>(bytes: &mut [u8]) -> &mut [T] {
     check_cast::<T>(bytes);
+    // What is not valid was left in the memory by another type.
+    if !are_valid::<T>(bytes) {
+        bytes.fill(0);
+    }
     // SAFETY: as in `cast`, and the borrow is exclusive.
     unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast(), bytes.len() / size_of::<T>()) }
 }
@@ -370,6 +374,11 @@ pub(crate) fn clear<T: Element>(data: &mut [T]) {
 pub fn bytes_of<T: Element>(data: &[T]) -> &[u8] {
     // SAFETY: elements have no padding, so all their bytes are initialised.
     unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), size_of_val(data)) }
+}
+
+/// Whether all bytes are of values of `T`: any are, but of `bool`.
+fn are_valid<T: Element>(bytes: &[u8]) -> bool {
+    T::TYPE != ElementType::Bool || bytes.iter().fold(0, |all, byte| all | byte) < 2
 }
 
 fn check_cast<T: Element>(bytes: &[u8]) {
@@ -394,6 +403,19 @@ mod tests {
         assert_eq!(first.as_slice::<f32>(), [1.0, 2.0, 3.0]);
         drop(first);
         assert_eq!(pool.zeroed::<f64>(2).freeze().bytes().as_ptr(), at);
+    }
+
+    #[test]
+    #[should_panic(expected = "bytes that are not 0 or 1 are not bool")]
+    fn bytes_are_no_truth_values() {
+        Pool::new().copy_of(&[0u8, 2]).as_slice::<bool>();
+    }
+
+    #[test]
+    fn what_another_type_has_left_is_no_truth_value() {
+        let pool = Pool::new();
+        drop(pool.copy_of(&[7u8; 64]));
+        assert_eq!(pool.alloc::<bool>(64).as_mut_slice::<bool>(), [false; 64]);
     }
 
     #[test]

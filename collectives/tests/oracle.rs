@@ -440,6 +440,22 @@ fn a_member_shares_the_memory_of_a_large_result() {
 }
 
 #[test]
+fn a_call_that_is_refused_does_not_hold_up_the_next() {
+    for size in [(1, 2), (2, 1)] {
+        let sums = run(size, |w, group| {
+            let twice = || Partial { node: Node::leaf(0), data: w.pool().copy_of(&[1f32]) };
+            let call = Call::here("psum");
+            let refused = group
+                .all_reduce_tree::<f32>(&call, Reduction::Sum, 2, 1, vec![twice(), twice()])
+                .unwrap_err();
+            assert!(refused.to_string().contains("another partial covers some of the same"), "{refused}");
+            group.all_reduce::<f32>(&call, Reduction::Sum, w.pool().copy_of(&[1f32]))
+        });
+        sums.iter().for_each(|sum| assert_eq!(sum.as_slice::<f32>(), [2.0]));
+    }
+}
+
+#[test]
 fn partials_that_do_not_make_up_the_tree_are_refused_by_all() {
     let error = mesh((2, 2)).run(|w| {
         let partials = vec![Partial { node: Node::leaf(0), data: w.pool().copy_of(&[1f32]) }];

@@ -190,10 +190,13 @@ pub(crate) fn all_reduce<T: Element>(
         return Ok((signature, Step::Done(reduce.total(member, pieces, len)?)));
     }
     let near = locals == member.size();
-    let turn = member.turns.as_ref().filter(|_| !near || bytes <= NEAR).map(Turns::take);
-    if let Some(turn) = turn.filter(|_| near || locals == 1) {
-        return Ok((signature, on_boards(reduce, member, turn, reduce.join(member, pieces)?)));
+    let turns = member.turns.as_ref().filter(|_| !near || bytes <= NEAR);
+    if let Some(turns) = turns.filter(|_| near || locals == 1) {
+        // What cannot be joined takes no turn: nobody would pass it on.
+        let joined = reduce.join(member, pieces)?;
+        return Ok((signature, on_boards(reduce, member, turns.take(), joined)));
     }
+    let turn = turns.map(Turns::take);
     let mut offer = pieces.offer(member.near());
     let shared = near || member.across().is_some();
     if bytes <= SMALL || !shared {
