@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::backward::{self, Squares};
 use super::{checks, gradient_of, trace_leaf};
+use crate::error::violation;
 use crate::function::{Arg, Arguments, Function, Select};
 use crate::tape::Tape;
 use crate::tensor::Tensor;
@@ -134,7 +135,7 @@ pub fn global_norm(norms: &impl Tree) -> Tensor {
 /// One backward pass: what it brings to each weight is kept until the norms are known, and then summed, an example
 /// counting by its factor (Bu et al., "Differentially private optimization on large foundation models at the cost of
 /// standard training", 2023). So it costs about a total gradient and the norms. An example's gradient is that of its
-/// own loss: the function must not exchange values among examples.
+/// own loss: the function must not exchange values among examples. A `max_norm` that is not positive is refused.
 ///
 /// ```
 /// use axisgrad::{Tensor, clipped_grad};
@@ -195,6 +196,10 @@ where
     fn call(&self, args: &Args) -> S::Selected {
         let site = Location::caller();
         checks::names(&self.reduce_axes, site);
+        if self.max_norm.is_nan() || self.max_norm <= 0.0 {
+            let rule = format!("gradients are clipped to a positive norm, and it is {}", self.max_norm);
+            violation("clipped_grad", &rule, &[], site);
+        }
         let Traced { tape, chosen, output } = trace::<S, _>(args, |args| self.f.call(args), site);
         checks::reduced_axes_exist(&self.reduce_axes, checks::axes_seen(&tape, args), site);
         // Neither 0/0 nor a factor above 1.

@@ -2,7 +2,8 @@
 
 use std::panic::Location;
 
-use super::{isnan, sort, where_};
+use super::{cast, isnan, sort, where_};
+use crate::dtype::{DType, promote_weak};
 use crate::error::violation;
 use crate::tensor::Tensor;
 
@@ -28,11 +29,13 @@ pub fn quantile(x: &Tensor, q: f64, dim: isize) -> Tensor {
         );
         violation("quantile", &rule, &[x], Location::caller());
     }
-    let (sorted, place) = (sort(x, dim), q * (n - 1) as f64);
+    let x = cast(x, promote_weak(x.dtype(), DType::F32));
+    let (sorted, place) = (sort(&x, dim), q * (n - 1) as f64);
     let (low, high) = (sorted.index(dim, place.floor() as isize), sorted.index(dim, place.ceil() as isize));
     let (largest, part) = (sorted.index(dim, -1), place.fract());
-    let between = low * (1.0 - part) + high * part;
-    if x.dtype().is_float() { where_(isnan(&largest), &largest, between) } else { between }
+    // Nothing of the next one, which may be infinite.
+    let between = if part == 0.0 { low } else { low * (1.0 - part) + high * part };
+    where_(isnan(&largest), &largest, between)
 }
 
 #[cfg(test)]
@@ -48,6 +51,11 @@ mod tests {
         assert_eq!(quantile(&x, 0.5, 1).to_vec::<f64>(), median(&x, 1).to_vec::<f64>());
         assert_eq!(quantile(&x, 1.0, 0).to_vec::<f64>(), x.max(0).to_vec::<f64>());
         assert_eq!(quantile(&Tensor::from([5, 1, 2]), 0.75, 0).item::<f32>(), 3.5);
+        assert_eq!(quantile(&Tensor::from([1.0, f64::INFINITY]), 1.0, 0).item::<f64>(), f64::INFINITY);
+        assert_eq!(quantile(&Tensor::from([1.0, 3.0, f64::INFINITY]), 0.5, 0).item::<f64>(), 3.0);
+        for (x, both) in [(Tensor::from([200u8, 200]), 200.0), (Tensor::from([f32::MAX; 2]), f32::MAX)] {
+            assert_eq!((median(&x, 0).item::<f32>(), quantile(&x, 0.5, 0).item::<f32>()), (both, both));
+        }
         assert!(quantile(&Tensor::from([1.0, f64::NAN]), 0.0, 0).item::<f64>().is_nan());
     }
 

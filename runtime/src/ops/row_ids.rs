@@ -48,7 +48,7 @@ pub(super) fn check_ids(op: &str, x: &Tensor, ids: &Tensor, at: RowDims, n: usiz
 /// The first number that names no row, and where it is: `[0, 1]`, or `[0, 1] (batch 7)`.
 fn first_outside(ids: &Tensor, n: usize) -> Option<(i64, String)> {
     let range = -(n as i64)..n as i64;
-    let all = cast(ids.array(), DType::I64).contiguous();
+    let all = as_i64(ids.array()).contiguous();
     let flat = all.as_slice::<i64>().iter().position(|id| !range.contains(id))?;
     let mut rest = flat;
     let mut place: Vec<usize> = all.dims().iter().rev().map(|size| (rest % size, rest /= size).0).collect();
@@ -64,10 +64,16 @@ fn first_outside(ids: &Tensor, n: usize) -> Option<(i64, String)> {
     Some((all.as_slice::<i64>()[flat], format!("{dims:?}{lanes}")))
 }
 
+/// Numbers that are larger name no row either.
+fn as_i64(ids: &Array) -> Array {
+    let small = (ids.dtype() == DType::U64).then(|| map1(ids, |id: u64| id.min(i64::MAX as u64)));
+    cast(small.as_ref().unwrap_or(ids), DType::I64)
+}
+
 /// Numbers from 0 up to `n`, or -1 for no row.
 pub(super) fn resolved(ids: &Array, n: usize, out_of_range: OutOfRange) -> Array {
     let n = n as i64;
-    let ids = cast(ids, DType::I64);
+    let ids = as_i64(ids);
     match out_of_range {
         OutOfRange::Clip => map1(&ids, |id: i64| id.clamp(0, (n - 1).max(0))),
         _ => map1(&ids, |id: i64| match if id < 0 { id + n } else { id } {

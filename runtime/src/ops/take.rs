@@ -196,6 +196,12 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "take: index 9223372036854775807 at [0] is out of range")]
+    fn the_largest_number_is_not_the_last_row() {
+        counting().take(&Tensor::from([u64::MAX]), 0);
+    }
+
+    #[test]
     #[should_panic(expected = "take: ids must be integers, and these are f64")]
     fn numbers_are_integers() {
         counting().take(&Tensor::from([1.0]), 0);

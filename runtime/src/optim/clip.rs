@@ -1,7 +1,7 @@
 //! Gradients of a limited size.
 
 use crate::Tree;
-use crate::ops::{minimum, norm, stack};
+use crate::ops::{cast, norm, stack, where_};
 use crate::tensor::Tensor;
 
 /// The Euclidean norm of all leaves together: `-> f32[]`.
@@ -22,13 +22,13 @@ pub fn global_norm(tree: &impl Tree) -> Tensor {
 }
 
 /// `tree` scaled down to the norm `most` if its [`global_norm`] is larger, and that norm as it was (Pascanu, Mikolov
-/// and Bengio, *On the difficulty of training recurrent neural networks*, 2013).
+/// and Bengio, *On the difficulty of training recurrent neural networks*, 2013). Every leaf keeps its dtype.
 ///
 /// # Panics
 /// If the tree has no leaf.
 #[track_caller]
 pub fn clip_by_global_norm<M: Tree>(tree: &M, most: f64) -> (M, Tensor) {
     let size = global_norm(tree);
-    let scale = minimum(most / &size, 1.0);
-    (tree.map_leaves(|leaf| leaf * &scale), size)
+    let scale = where_(size.le(most), 1.0, most / &size);
+    (tree.map_leaves(|leaf| leaf * cast(&scale, leaf.dtype())), size)
 }

@@ -1,7 +1,7 @@
 //! Optimizers against their definitions, one number at a time.
 
 use super::*;
-use crate::Tensor;
+use crate::{DType, Tensor};
 
 fn slope(x: f64) -> f64 {
     2.0 * (x - 3.0)
@@ -61,4 +61,11 @@ fn large_gradients_are_scaled_down() {
     assert_eq!(size.item::<f64>(), 5.0);
     assert!((global_norm(&clipped).item::<f64>() - 1.0).abs() < 1e-15);
     assert_eq!(clip_by_global_norm(&gradient, 6.0).0[1].to_vec::<f64>(), [0.0, 4.0]);
+    let mixed = (Tensor::from([3.0f32]), Tensor::from([0.0, 4.0]).cast(DType::BF16), Tensor::from(0.0f64));
+    let clipped = clip_by_global_norm(&mixed, 1.0).0;
+    assert_eq!(
+        [clipped.0.dtype(), clipped.1.dtype(), clipped.2.dtype()],
+        [DType::F32, DType::BF16, DType::F64]
+    );
+    assert_eq!(clip_by_global_norm(&Tensor::from([0.0, 0.0]), 0.0).0.to_vec::<f64>(), [0.0, 0.0]);
 }

@@ -138,3 +138,10 @@ fn a_name_that_nothing_varies_over() {
     let x = waves(&[3, 2], 0.2).unstack("batch", 0);
     clipped_grad(|w: &Tensor, x: &Tensor| x.dot(w), 1.0).reduce_axes(["batsh"]).at((&waves(&[2], 0.1), &x));
 }
+
+#[test]
+#[should_panic(expected = "clipped_grad: gradients are clipped to a positive norm, and it is 0")]
+fn a_norm_to_clip_to_is_positive() {
+    let x = waves(&[3, 2], 0.2).unstack("batch", 0);
+    clipped_grad(|w: &Tensor, x: &Tensor| x.dot(w), 0.0).at((&waves(&[2], 0.1), &x));
+}
