@@ -2,9 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use axisgrad::nn::Linear;
+use axisgrad::nn::{self, Linear};
+use axisgrad::ops;
 use axisgrad::optim::{adamw, sgd};
 use axisgrad::prelude::*;
+use axisgrad::random::Key;
 
 /// What `f` panics with; its lines of source are replaced by `<line>`.
 fn message(f: impl FnOnce()) -> String {
@@ -143,6 +145,25 @@ fn an_axis_that_leaves_no_trace_may_be_listed() {
         let loss = |w: &Tensor| (w * psum(x, "batch")).sum(());
         assert!(grad(loss).reduce_axes(["batch"]).at(&ones(&[3])).axes().is_empty());
     });
+}
+
+/// Where the check is made in a closure, or inside a layer, too.
+#[test]
+fn the_line_is_the_caller_s() {
+    let x = || ones(&[2, 3]);
+    let attention = nn::MultiHeadAttention::init(Key::new(0), 8, 2);
+    let wrong: [&dyn Fn() -> Tensor; 6] = [
+        &|| x().reshape([4, -1]),
+        &|| (x().axis("batch").size() as f64).into(),
+        &|| ops::dynamic_slice(&x(), &[], &[]),
+        &|| ops::scaled_dot_product_attention(&x(), &x().t(), &x(), &ops::Attention::default()),
+        &|| attention.apply(&x()),
+        &|| nn::Dropout { rate: 1.5 }.apply(&x(), Some(Key::new(0))),
+    ];
+    for (i, wrong) in wrong.into_iter().enumerate() {
+        let text = message(|| drop(wrong()));
+        assert!(text.ends_with("at <line>"), "{i}: {text}");
+    }
 }
 
 #[test]

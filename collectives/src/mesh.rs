@@ -33,7 +33,8 @@ impl Shape {
         if shape.axes.len() > 16 {
             return Err(config("a mesh has at most 16 axes"));
         }
-        let product: usize = shape.axes.iter().map(|(_, size)| size).product();
+        let sizes = shape.axes.iter().map(|(_, size)| *size);
+        let product = sizes.fold(1, usize::saturating_mul);
         if product != shape.workers() {
             return Err(config(format!(
                 "mesh {shape} is {product} workers, but there are {ranks} ranks x {threads} threads = {}\n   \

@@ -89,13 +89,9 @@ impl Tensor {
     /// If the tensor does not vary over it.
     #[track_caller]
     pub fn axis(&self, name: &str) -> &Axis {
+        let site = Location::caller();
         self.axes().get(name).unwrap_or_else(|| {
-            violation(
-                "axis",
-                &format!("the operand does not vary over `{name}`"),
-                &[self],
-                Location::caller(),
-            )
+            violation("axis", &format!("the operand does not vary over `{name}`"), &[self], site)
         })
     }
 

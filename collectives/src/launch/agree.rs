@@ -54,7 +54,7 @@ fn differ(rank: usize, mine: &str, other: usize, theirs: &[u8]) -> Error {
     let lines = lines.map(|(rank, text)| format!("   rank {rank} is to run {text}\n")).concat();
     config(format!(
         "the ranks were started differently\n{lines}   \
-         give all of them the same --threads, --mesh and --block"
+         give all of them the same --threads, --mesh, --block and --reduction"
     ))
 }
 
@@ -78,7 +78,7 @@ mod tests {
             assert_eq!(
                 result.unwrap_err().to_string(),
                 "the ranks were started differently\n   rank 0 is to run 2 ranks x 1 thread\n   \
-                 rank 1 is to run 2 ranks x 4 threads\n   give all of them the same --threads, --mesh and --block"
+                 rank 1 is to run 2 ranks x 4 threads\n   give all of them the same --threads, --mesh, --block and --reduction"
             );
         }
     }

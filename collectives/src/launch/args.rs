@@ -39,7 +39,7 @@ pub struct MeshArgs {
     /// Seconds that a worker waits for the others before it gives up [default: 60]
     #[arg(long, value_name = "SECONDS", env = "AXISGRAD_TIMEOUT")]
     pub timeout: Option<f64>,
-    /// Positions that are summed together; the bits of results depend on it [default: 32]
+    /// Positions that are summed together, at most; the bits of results depend on it [default: 32]
     #[arg(long, value_name = "POSITIONS", env = "AXISGRAD_BLOCK")]
     pub block: Option<u64>,
     /// Order of sums: one for all meshes, or any that is fast [default: reproducible]
@@ -76,12 +76,16 @@ impl MeshArgs {
 
     fn builder(&self, axes: &[&str]) -> Result<MeshBuilder> {
         let mut builder = Mesh::builder().axes(axes.iter().copied());
-        for (name, size) in self.sizes()? {
-            if !builder.has_axis(&name) {
+        let sizes = self.sizes()?;
+        for (i, (name, size)) in sizes.iter().enumerate() {
+            if sizes[..i].iter().any(|(other, _)| other == name) {
+                return Err(config(format!("--mesh: axis `{name}` is given twice")));
+            }
+            if !builder.has_axis(name) {
                 let known = axes.join("`, `");
                 return Err(config(format!("--mesh: there is no axis `{name}`; this program has `{known}`")));
             }
-            builder = builder.axis(name, size);
+            builder = builder.axis(name, *size);
         }
         if let Some(threads) =
             self.threads.or_else(rayon_threads).filter(|_| !self.is_complete(axes) || self.threads.is_some())
@@ -128,8 +132,8 @@ fn rayon_threads() -> Option<usize> {
 }
 
 impl Mesh {
-    /// The mesh with these axes that the command line and the environment ask for. Knows `--threads`,
-    /// `--mesh`, `--timeout`, `--block` and `--help`; a program with flags of its own flattens [`MeshArgs`].
+    /// The mesh with these axes that the command line and the environment ask for. Knows the flags of [`MeshArgs`] and
+    /// `--help`; a program with flags of its own flattens them.
     ///
     /// # Errors
     /// As [`MeshArgs::mesh`]. Flags that cannot be parsed end the process with a usage message.
@@ -164,6 +168,11 @@ mod tests {
         );
         assert!(message(&["--mesh", "batch"]).contains("is not of the form AXIS=N"));
         assert!(message(&["--mesh", "batch=0"]).contains("with N at least 1"));
+        assert!(message(&["--mesh", "batch=4,batch=2"]).contains("axis `batch` is given twice"));
+        assert_eq!(
+            parse(&["--threads=1", "--timeout=1e19"]).unwrap().timeout().as_secs(),
+            100 * 365 * 24 * 3600
+        );
         assert!(message(&["--timeout=-1"]).contains("positive number of seconds"));
         assert!(message(&["--threads=3", "--mesh=model=2"]).contains("there are 1 ranks x 3 threads = 3"));
     }

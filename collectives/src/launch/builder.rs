@@ -205,9 +205,10 @@ impl MeshBuilder {
         self.threads(1).simulated_ranks(ranks)
     }
 
-    /// How long a collective waits for its members; 60 s by default.
+    /// How long a collective waits for its members; 60 s by default, and a hundred years at most.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
+        // So that a moment can be reckoned that far ahead.
+        self.timeout = Some(timeout.min(Duration::from_secs(100 * 365 * 24 * 3600)));
         self
     }
 
@@ -292,7 +293,9 @@ impl MeshBuilder {
             wire: self.wire,
         };
         if options.timeout.is_zero() || options.block == 0 || ranks == 0 || self.threads == Some(0) {
-            return Err(config("--threads, --timeout, --block and the number of ranks must be at least 1"));
+            return Err(config(
+                "--threads, --block and the number of ranks must be at least 1, and --timeout at least 1e-9",
+            ));
         }
         let threads = self.threads.unwrap_or_else(|| self.threads_asked(ranks).unwrap_or(cores));
         let shape = Shape::new(self.sizes(ranks * threads), ranks, threads)?;

@@ -61,11 +61,14 @@ impl Mesh {
             let mut places = processes.iter().flat_map(|process| self.workers_of(process));
             let mine = places.next().expect("a mesh has a worker");
             let others: Vec<_> = places
-                .map(|place| spawn(scope, place.1, move || run(place).map(|end| end.map(keep))))
+                .map(|place| {
+                    let thread = spawn(scope, place.1, move || run(place).map(|end| end.map(keep)));
+                    thread.map_err(|error| place.0.roster.fail(error)).ok()
+                })
                 .collect();
             let first = run(mine);
             let join = |thread: ScopedJoinHandle<'_, _>| thread.join().expect("a worker's panic is caught");
-            (first, others.into_iter().map(join).collect::<Vec<_>>())
+            (first, others.into_iter().map(|thread| thread.and_then(join)).collect::<Vec<_>>())
         })
         .expect("workers' panics are caught");
         if let Some(error) = processes.iter().find_map(|process| process.roster.failure()) {
@@ -178,9 +181,13 @@ fn spawn<'a, 's, T: Send + 's>(
     scope: &'a Scope<'s>,
     index: usize,
     run: impl FnOnce() -> T + Send + 's,
-) -> ScopedJoinHandle<'a, T> {
+) -> Result<ScopedJoinHandle<'a, T>> {
     let thread = scope.builder().name(format!("worker {index}"));
-    thread.spawn(move |_| run()).expect("the system starts a thread")
+    let refused = |error| {
+        let text = format!("the system starts no thread for worker {index}: fewer --threads need less");
+        Error::with_source(ErrorKind::Config, text, error)
+    };
+    thread.spawn(move |_| run()).map_err(refused)
 }
 
 /// Runs the program on one worker; `None` when it has failed, which the roster knows then. That the workers have

@@ -56,17 +56,20 @@ impl MultiHeadAttention {
     /// If the last dim of `x` is not the width.
     #[track_caller]
     pub fn apply(&self, x: &Tensor) -> Tensor {
-        let heads = |part: &Linear| {
-            let rows = part.apply(x);
-            rows.reshape([rows.dim(0) as isize, self.heads as isize, -1]).swap_dims(0, 1)
-        };
         let settings = Attention { causal: self.causal, ..Attention::default() };
         let taken = scaled_dot_product_attention(
-            &heads(&self.query),
-            &heads(&self.key),
-            &heads(&self.value),
+            &self.heads_of(&self.query, x),
+            &self.heads_of(&self.key, x),
+            &self.heads_of(&self.value, x),
             &settings,
         );
         self.out.apply(&taken.swap_dims(0, 1).reshape([x.dim(0) as isize, -1]))
+    }
+
+    /// `f32[heads,t,width/heads]`
+    #[track_caller]
+    fn heads_of(&self, part: &Linear, x: &Tensor) -> Tensor {
+        let rows = part.apply(x);
+        rows.reshape([rows.dim(0) as isize, self.heads as isize, -1]).swap_dims(0, 1)
     }
 }

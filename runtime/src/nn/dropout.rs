@@ -19,6 +19,9 @@ impl Dropout {
     /// If the rate is not from 0 to below 1.
     #[track_caller]
     pub fn apply(&self, x: &Tensor, key: Option<Key>) -> Tensor {
-        key.map_or_else(|| x.clone(), |key| dropout(x, self.rate, key))
+        match key {
+            Some(key) => dropout(x, self.rate, key),
+            None => x.clone(),
+        }
     }
 }

@@ -48,15 +48,15 @@ pub struct Attention {
 /// ```
 #[track_caller]
 pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, settings: &Attention) -> Tensor {
-    let group = group_of(q, k, v).unwrap_or_else(|rule| {
-        violation("scaled_dot_product_attention", &rule, &[q, k, v], Location::caller())
-    });
+    let site = Location::caller();
+    let refuse = |rule: String| violation("scaled_dot_product_attention", &rule, &[q, k, v], site);
+    let group = group_of(q, k, v).unwrap_or_else(refuse);
     let scale = settings.scale.unwrap_or_else(|| (q.dim(-1) as f64).sqrt().recip());
     if settings.mask.is_none() && is_dense([q, k, v]) {
         let attend = Attend { scale, causal: settings.causal };
         let heads =
             if q.ndim() == 2 { [q, k, v].map(|x| expand_dims(x, 0)) } else { [q, k, v].map(Tensor::clone) };
-        let taken = attention(attend, heads.each_ref(), Location::caller());
+        let taken = attention(attend, heads.each_ref(), site);
         return if q.ndim() == 2 { squeeze(&taken, 0) } else { taken };
     }
     let scores = scores(q, k, scale, group);

@@ -60,7 +60,8 @@ pub fn dynamic_update_slice(x: &Tensor, update: &Tensor, starts: &[&Tensor]) -> 
 
 #[track_caller]
 fn check_window(op: &str, x: &Tensor, starts: &[&Tensor], sizes: &[usize]) {
-    let fail = |rule: &str| violation(op, rule, &[x], Location::caller());
+    let site = Location::caller();
+    let fail = |rule: &str| violation(op, rule, &[x], site);
     if starts.len() != x.ndim() || sizes.len() != x.ndim() {
         fail(&format!(
             "{} dims need as many starts and sizes, not {} and {}",

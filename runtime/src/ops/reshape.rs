@@ -25,9 +25,10 @@ use crate::types::{AxisSet, TensorType};
 #[track_caller]
 pub fn reshape<T: Copy + TryInto<isize>>(x: &Tensor, dims: impl AsRef<[T]>) -> Tensor {
     let wanted: Vec<isize> = dims.as_ref().iter().map(|&dim| dim.try_into().unwrap_or(isize::MAX)).collect();
+    let site = Location::caller();
     let dims = resolve(x.len(), &wanted).unwrap_or_else(|| {
         let rule = format!("{} elements do not fill dims {wanted:?}", x.len());
-        violation("reshape", &rule, &[x], Location::caller())
+        violation("reshape", &rule, &[x], site)
     });
     reshaped(x, dims)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axisgrad_collectives::{Call, Group};
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 
 use super::disk::System;
 use super::folder::{Folder, list, lock};
@@ -14,6 +15,10 @@ use super::run::{NonFinite, Run, Saver};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tree::Tree;
 use crate::worker::Worker;
+
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
+}
 
 /// Where a program saves its state, how often, and whether it goes on from there; flatten it into the program's own
 /// flags.
@@ -28,10 +33,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "STEPS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub save_every: u64,
     /// How many of the last checkpoints to keep
-    #[arg(long, value_name = "COUNT", default_value_t = 3)]
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = at_least_one())]
     pub keep_last: usize,
     /// Keep those of every so many steps, too
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
     pub keep_every: Option<u64>,
     /// Go on from the last whole checkpoint, if there is one, or from that at PATH
     #[arg(long, value_name = "auto|PATH", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
@@ -87,6 +92,7 @@ impl RunArgs {
     /// # Errors
     /// If the directory cannot be used, or has checkpoints already and `--resume` is not given; if the checkpoint to go
     /// on from is damaged (with `auto`: if all are) or is not one of this state.
+    #[track_caller]
     pub fn open<'w, S: Tree>(&self, w: &'w Worker, state: S) -> Result<(Run<'w>, S)> {
         let names: Vec<&str> = w.axes().iter().map(|(name, _)| &**name).collect();
         let everyone = w.group(&names)?;
@@ -95,7 +101,7 @@ impl RunArgs {
             let lock_file = self.checkpoint_dir.as_ref().map(lock).transpose()?;
             Ok((lock_file, self.find()?))
         };
-        let (lock_file, loaded) = at_root(w, &everyone, read)?.unwrap_or_default();
+        let (lock_file, loaded) = at_root(w, &everyone, &Call::here("open"), read)?.unwrap_or_default();
         if let Some(loaded) = &loaded {
             loaded.fits(&state).map_err(|why| refused(&self.source(), why))?;
             eprintln!("axisgrad: going on from step {} of {}", loaded.step, self.source().display());

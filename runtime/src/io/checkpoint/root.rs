@@ -13,14 +13,13 @@ use crate::worker::Worker;
 ///
 /// # Errors
 /// Those of `work`, and of the collectives.
-#[track_caller]
 pub(super) fn at_root<R: Send>(
     w: &Worker,
     everyone: &Group,
+    call: &Call,
     work: impl FnOnce() -> Result<R> + Send,
 ) -> Result<Option<R>> {
-    let call = Call::here("at_root");
-    let tell = |done: bool| everyone.broadcast::<bool>(&call, 0, everyone.pool().copy_of(&[done]));
+    let tell = |done: bool| everyone.broadcast::<bool>(call, 0, everyone.pool().copy_of(&[done]));
     if !w.is_root() {
         while !tell(false)?.as_slice::<bool>()[0] {}
         return Ok(None);
@@ -52,7 +51,7 @@ mod tests {
 
     fn on_three(work: impl Fn() -> Result<u32> + Sync) -> Result<Vec<Option<u32>>> {
         let mesh = Mesh::builder().axes(["batch"]).threads(3).timeout(Duration::from_millis(200)).build()?;
-        mesh.run_all(|w: &Worker| at_root(w, &w.group(&["batch"])?, &work))
+        mesh.run_all(|w: &Worker| at_root(w, &w.group(&["batch"])?, &Call::here("test"), &work))
     }
 
     #[test]

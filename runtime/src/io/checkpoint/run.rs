@@ -160,7 +160,7 @@ impl<'w> Run<'w> {
             saver.save(self.w, self.steps, state);
         }
         let Some(stop) = stop else { return Ok(()) };
-        saver.wait_for_all(self.w)?;
+        saver.wait_for_all(self.w, &call)?;
         Err(stop)
     }
 
@@ -175,7 +175,7 @@ impl<'w> Run<'w> {
         if saver.saved != Some(self.steps) {
             saver.save(self.w, self.steps, state);
         }
-        saver.wait_for_all(self.w)?;
+        saver.wait_for_all(self.w, &call)?;
         let mine = saver.everyone.pool().copy_of(&[saver.signals.last()]);
         let signal = saver.everyone.all_reduce::<i32>(&call, Reduction::Max, mine)?.as_slice::<i32>()[0];
         if signal == 0 { Ok(()) } else { Err(stopped(signal, self.steps)) }
@@ -229,12 +229,12 @@ impl Saver {
     }
 
     /// Waits for what all workers write, of which worker 0 makes a whole.
-    fn wait_for_all(&mut self, w: &Worker) -> Result<()> {
+    fn wait_for_all(&mut self, w: &Worker, call: &Call) -> Result<()> {
         if !w.is_root() {
             self.wait()?;
         }
         let under_way = self.under_way.take();
-        at_root(w, &self.everyone, || join(under_way)).map(|_| ())
+        at_root(w, &self.everyone, call, || join(under_way)).map(|_| ())
     }
 }
 

@@ -145,12 +145,10 @@ fn derivatives_of_functions() {
 #[test]
 fn derivatives_near_poles() {
     let root = |x: f64| ((1.0 - x) * (1.0 + x)).sqrt().recip();
-    let cases: [(One, fn(f64) -> f64); 3] =
-        [(asin, |root| root), (acos, |root| -root), (atanh, |root| root * root)];
-    for (f, slope) in cases {
+    for (f, sign, power) in [(asin as One, 1.0, 1), (acos, -1.0, 1), (atanh, 1.0, 2)] {
         for x in [-0.999f32, 0.999_99] {
             let got = f64::from(grad(|x: &Tensor| f(x)).at(&x.into()).item::<f32>());
-            let wanted = slope(root(x.into()));
+            let wanted = sign * root(x.into()).powi(power);
             assert!((got / wanted - 1.0).abs() < 3e-7, "{got} instead of {wanted}");
         }
     }
