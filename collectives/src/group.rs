@@ -166,20 +166,6 @@ impl Group {
         self.0.call(signature, first)
     }
 
-    /// [`reduce_scatter_tree`](Self::reduce_scatter_tree), finished later.
-    pub fn start_reduce_scatter_tree<T: Element>(
-        &self,
-        call: &Call,
-        reduction: Reduction,
-        leaves: u64,
-        partials: Vec<Partial>,
-        counts: &[usize],
-    ) -> Result<Pending<Buffer>> {
-        let (signature, first) =
-            reduce_scatter::reduce_scatter::<T>(&self.0, call, reduction, leaves, partials, counts)?;
-        self.0.start(signature, first)
-    }
-
     /// The members' buffers, in order; their lengths may differ.
     ///
     /// Threads of a rank read each other's memory; each buffer crosses once to every other rank.
@@ -201,16 +187,6 @@ impl Group {
     pub fn all_to_all<T: Element>(&self, call: &Call, parts: Vec<Parts>) -> Result<Vec<Parts>> {
         let (signature, first) = all_to_all::all_to_all::<T>(&self.0, call, parts)?;
         self.0.call(signature, first)
-    }
-
-    /// [`all_to_all`](Self::all_to_all), finished later.
-    pub fn start_all_to_all<T: Element>(
-        &self,
-        call: &Call,
-        parts: Vec<Parts>,
-    ) -> Result<Pending<Vec<Parts>>> {
-        let (signature, first) = all_to_all::all_to_all::<T>(&self.0, call, parts)?;
-        self.0.start(signature, first)
     }
 
     /// Sends buffers along the pairs `(from, to)`, which all members give alike; `None` where nobody sends to

@@ -1,7 +1,7 @@
 //! What becomes of a panic on a worker.
 //!
 //! The line of a panic is known to the panic hook alone, and there is one hook per process; so this file holds
-//! the crate's only global state: for each worker's thread, the line of its last panic.
+//! global state: for each worker's thread, the line of its last panic.
 
 use std::any::Any;
 use std::collections::HashMap;

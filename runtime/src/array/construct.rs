@@ -102,11 +102,6 @@ impl Array {
         Self::full(dtype, 1.0, dims)
     }
 
-    /// As [`ones`](Self::ones), with memory from `pool`.
-    pub fn ones_in(pool: &Pool, dtype: DType, dims: impl AsRef<[usize]>) -> Self {
-        Self::full_in(pool, dtype, 1.0, dims)
-    }
-
     /// The derivative with respect to integers: `float0[dims]`, dims without data.
     pub fn float0(dims: impl AsRef<[usize]>) -> Self {
         Self::float0_in(&Pool::new(), dims)
