@@ -70,8 +70,8 @@ pub struct Jacfwd<F, S = Arg<0>> {
 
 /// The second derivatives of a function: the forward Jacobian of the backward one.
 ///
-/// `(f64[n] -> f64[]) -> f64[n,n]` and `(f64[n] -> f64[m]) -> f64[m,n,n]`; for a tree, a tree of trees. Products of it with directions need no Hessian: see
-/// [`hvp`](crate::hvp()).
+/// `(f64[n] -> f64[]) -> f64[n,n]` and `(f64[n] -> f64[m]) -> f64[m,n,n]`; for a tree, a tree of trees. Products of it
+/// with directions need no Hessian: see [`hvp`](crate::hvp()).
 ///
 /// ```
 /// use axisgrad::{Tensor, hessian};

@@ -91,12 +91,9 @@ pub fn note_axes(seen: &mut Vec<String>, axes: &AxisSet) {
 /// A name that nothing varies over is a slip where a sum is left undone over another. Where none is, it may be an axis
 /// that the function meets only in what it does not differentiate, which leaves no trace.
 pub fn reduced_axes_exist(names: &[impl AsRef<str>], seen: Vec<String>, site: Site) {
-    let mut names = names.iter().map(AsRef::as_ref);
-    let is_left = |axis: &String| names.clone().all(|name| name != axis);
-    if !seen.iter().any(is_left) {
-        return;
-    }
-    let Some(missing) = names.find(|name| !seen.iter().any(|other| other == name)) else {
+    let listed = |axis: &String| names.iter().any(|name| name.as_ref() == axis);
+    let missing = names.iter().map(AsRef::as_ref).find(|name| !seen.iter().any(|axis| axis == name));
+    let Some(missing) = missing.filter(|_| !seen.iter().all(listed)) else {
         return;
     };
     let there = format!("`{}`", seen.join("`, `"));

@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::{cast, isnan, take_along_dim, where_};
+use super::{quantile, take_along_dim};
 use crate::array::{Array, Dims};
 use crate::bind::bind;
-use crate::dtype::{DType, dispatch, promote_weak};
+use crate::dtype::{DType, dispatch};
 use crate::op::Op;
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
@@ -60,11 +60,7 @@ pub fn top_k(x: &Tensor, k: usize) -> (Tensor, Tensor) {
 /// If the elements are complex, there are none, or the dim does not exist.
 #[track_caller]
 pub fn median(x: &Tensor, dim: isize) -> Tensor {
-    let (n, x) = (x.dim(dim), cast(x, promote_weak(x.dtype(), DType::F32)));
-    let (sorted, last) = (sort(&x, dim), n as isize - 1);
-    let (low, high) = (sorted.index(dim, last / 2), sorted.index(dim, n as isize / 2));
-    let largest = sorted.index(dim, last);
-    where_(isnan(&largest), largest, low * 0.5 + high * 0.5)
+    quantile(x, 0.5, dim)
 }
 
 impl Tensor {

@@ -206,7 +206,8 @@ pub fn normal_pdf(x: f64) -> f64 {
     PEAK * exp_of_minus(0.5 * size, size)
 }
 
-/// ½(1 + tanh *u*), where *u* is that of [`GELU`], and 1 less that; of what rounding takes from *u* it loses as much as *u* is large.
+/// ½(1 + tanh *u*), where *u* is that of [`GELU`], and 1 less that; of what rounding takes from *u* it loses as much as
+/// *u* is large.
 #[inline(always)]
 pub fn gelu_gates(x: f64) -> (f64, f64) {
     let twice = (x * x).mul_add(2.0 * GELU[0] * GELU[1], 2.0 * GELU[0]) * x.abs();
