@@ -52,7 +52,7 @@ impl Shape {
 
     /// All workers.
     pub fn workers(&self) -> usize {
-        self.ranks * self.threads
+        self.ranks.saturating_mul(self.threads)
     }
 
     /// Processes.

@@ -15,7 +15,7 @@ use super::all_reduce::Reduce;
 use super::header::{self, HEADER, Heard};
 use super::tree::{CHUNK, Moves, Node, Plan, evaluate};
 use super::{Member, Step};
-use crate::buffer::{Buffer, Claim, bytes_of, cast, cast_mut};
+use crate::buffer::{Buffer, Claim, bytes_of, cast};
 use crate::element::Element;
 use crate::error::Result;
 use crate::signature::Signature;
@@ -223,11 +223,12 @@ impl<T: Element> At<'_, T> {
         data * bytes <= FIRST && all * bytes + LINE <= self.room
     }
 
-    /// The longest piece of which every member's data fits a slot, and its result.
-    fn piece(&self, parts: usize) -> usize {
-        let room = (self.room - LINE) / (self.laid_down() * parts.max(1) + 1);
+    /// The longest piece of which every member's data fits a slot, and its result; `None` if not one element does.
+    fn piece(&self, parts: usize) -> Option<usize> {
+        let room = self.room.saturating_sub(LINE) / (self.laid_down() * parts.max(1) + 1);
         let piece = room.min(PIECE) / size_of::<T>();
-        if piece > GRAIN { piece / GRAIN * GRAIN } else { piece.max(1) }
+        let piece = if piece > GRAIN { piece / GRAIN * GRAIN } else { piece };
+        (piece > 0).then_some(piece)
     }
 
     /// Says what is called, and lays down the data if it fits.
@@ -264,7 +265,10 @@ impl<T: Element> At<'_, T> {
         plan.complete(leaves)?;
         let (_, moves) = plan.roots.pop().expect("a complete plan has one root");
         let most = heard.parts.iter().copied().max().unwrap_or(0);
-        let (piece, posted) = if self.fits(most) { (self.longest(), 1) } else { (self.piece(most), 0) };
+        let whole = self.fits(most).then(|| (self.longest(), 1));
+        let Some((piece, posted)) = whole.or_else(|| Some((self.piece(most)?, 0))) else {
+            return Ok(Err(Turn::Refused));
+        };
         let pieces = self.longest().div_ceil(piece.max(1));
         let results = HEADER + (self.laid_down() * most * piece * size_of::<T>()).next_multiple_of(LINE);
         Ok(Ok(Course { moves, parts: heard.parts, piece, pieces, results, posted }))
@@ -308,13 +312,13 @@ impl<T: Element> At<'_, T> {
 
     /// Writes the `at`th piece of what this member has for the others.
     fn lay_down(&mut self, next: &mut [u8], at: usize, piece: usize) {
-        let data: &mut [T] = cast_mut(&mut next[HEADER..]);
         let targets = self.task.targets.len();
         for target in (0..targets).filter(|&target| target != self.target || targets == 1) {
             let (cut, first) = (self.cut(target, at, piece), position(targets, target, self.place));
             let out = self.in_out(target, &cut);
             let mut put = |place: usize, from: &[T]| {
-                data[place * piece..place * piece + from.len()].copy_from_slice(from);
+                let bytes = bytes_of(from);
+                next[HEADER + place * piece * size_of::<T>()..][..bytes.len()].copy_from_slice(bytes);
             };
             match self.task.parts.get(target) {
                 Some(parts) => parts.iter().enumerate().for_each(|(i, part)| {
@@ -379,4 +383,32 @@ impl<T: Element> At<'_, T> {
 /// Where the member at `place` has its data for one of so many targets, among those for others.
 fn position(targets: usize, target: usize, place: usize) -> usize {
     target - usize::from(targets > 1 && target > place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_leaves_room_for_every_part_and_a_result() {
+        let out = Out::Sole(crate::buffer::Pool::new().zeroed::<f64>(144).freeze());
+        let targets = (0..144).map(|i| i..i + 1).collect();
+        let mut task = Task::<f64> {
+            reduce: Reduce { leaves: 1, len: 144, combine: |_, _, _| {} },
+            turn: 0,
+            nodes: SmallVec::new(),
+            targets,
+            parts: SmallVec::new(),
+            gather: true,
+            out,
+        };
+        let at = At { task: &mut task, place: 0, target: 0, room: 64 << 10 };
+        for parts in 1..300 {
+            let needed = |piece: usize| (143 * parts + 1) * piece * size_of::<f64>() + LINE;
+            match at.piece(parts) {
+                Some(piece) => assert!(needed(piece) <= at.room, "{parts}"),
+                None => assert!(needed(1) > at.room, "{parts}"),
+            }
+        }
+    }
 }

@@ -90,13 +90,13 @@ impl Mesh {
             let signals = Signals::listen().map_err(refused)?;
             let mesh = self.clone();
             let watch = move |over: &AtomicBool| mesh.peers().expect("peers").watch(&process, &signals, over);
-            return Ok(Some(Watching::start(watch)));
+            return Watching::start(watch).map(Some);
         }
         if !self.ends_process() {
             return Ok(None);
         }
         let roster = process.roster.clone();
-        let watching = Watching::start(move |over| end_if_stuck(&process.roster, over));
+        let watching = Watching::start(move |over| end_if_stuck(&process.roster, over))?;
         watching.thread.iter().for_each(|thread| roster.wake_on_failure(thread.thread().clone()));
         Ok(Some(watching))
     }
@@ -135,11 +135,12 @@ struct Watching {
 }
 
 impl Watching {
-    fn start(watch: impl FnOnce(&AtomicBool) + Send + 'static) -> Self {
+    fn start(watch: impl FnOnce(&AtomicBool) + Send + 'static) -> Result<Self> {
         let over = Arc::new(AtomicBool::new(false));
         let until = over.clone();
         let thread = thread::Builder::new().name("watch".into()).spawn(move || watch(&until));
-        Self { over, thread: Some(thread.expect("the system starts a thread")) }
+        let thread = thread.map_err(|error| no_thread("the watch over the run", error))?;
+        Ok(Self { over, thread: Some(thread) })
     }
 }
 
@@ -183,11 +184,12 @@ fn spawn<'a, 's, T: Send + 's>(
     run: impl FnOnce() -> T + Send + 's,
 ) -> Result<ScopedJoinHandle<'a, T>> {
     let thread = scope.builder().name(format!("worker {index}"));
-    let refused = |error| {
-        let text = format!("the system starts no thread for worker {index}: fewer --threads need less");
-        Error::with_source(ErrorKind::Config, text, error)
-    };
-    thread.spawn(move |_| run()).map_err(refused)
+    thread.spawn(move |_| run()).map_err(|error| no_thread(&format!("worker {index}"), error))
+}
+
+fn no_thread(whose: &str, error: std::io::Error) -> Error {
+    let text = format!("the system starts no thread for {whose}: fewer --threads need less");
+    Error::with_source(ErrorKind::Config, text, error)
 }
 
 /// Runs the program on one worker; `None` when it has failed, which the roster knows then. That the workers have
