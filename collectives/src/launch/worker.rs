@@ -191,11 +191,11 @@ impl Worker {
         let local = Threads::new(hub, layout.place(Reach::Rank));
         let link = self.process.link.as_ref().filter(|_| layout.rank.len() < workers.len());
         let Some(link) = link else { return Box::new(local) };
-        let (threads, me) = (self.threads(), self.thread());
+        let (run, threads, me) = (self.process.run, self.threads(), self.thread());
         let address = |worker: &usize| Address {
             rank: worker / threads,
-            from: tag(axes, worker % threads, me),
-            to: tag(axes, me, worker % threads),
+            from: tag(run, axes, worker % threads, me),
+            to: tag(run, axes, me, worker % threads),
         };
         Box::new(Hybrid {
             name: name.clone(),
@@ -204,7 +204,7 @@ impl Worker {
             link: link.clone(),
             roster: self.process.roster.clone(),
             addresses: workers.iter().map(address).collect(),
-            run: self.process.run,
+            run,
             inbox: Default::default(),
         })
     }
@@ -269,6 +269,8 @@ fn layout(workers: &[usize], me: usize, threads: usize) -> Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signature::Call;
+    use crate::transport::channels::network;
 
     #[test]
     fn a_group_on_one_rank_has_one_level() {
@@ -283,5 +285,28 @@ mod tests {
         let uneven = layout(&[3, 4, 5], 5, 2);
         assert_eq!((uneven.index, uneven.rank, uneven.across), (2, vec![1, 2], None));
         assert_eq!(layout(&[3, 4, 5], 3, 2).across, None);
+    }
+
+    #[test]
+    fn a_rank_may_be_ahead_by_a_run() {
+        let builder = Mesh::builder().axes(["batch"]).threads(1).simulated_ranks(2);
+        let mesh = builder.timeout(Duration::from_secs(10)).build().unwrap();
+        let links = network(2, None);
+        let program = &|rank: usize| {
+            for run in 0..2 {
+                let process = Arc::new(Process::new(&mesh, Some(links[rank].clone()), None, run));
+                let worker = Worker::new(&mesh, &process, rank);
+                let mine = worker.pool().copy_of(&[rank as u64]);
+                let group = worker.group(&["batch"]).unwrap();
+                let all = group.start_all_gather::<u64>(&Call::here("all_gather"), mine).unwrap();
+                if (rank, run) == (1, 0) {
+                    // The other is in the next run by then.
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                assert_eq!(all.finish().unwrap().len(), 2, "run {run}");
+                process.roster.finish(rank, worker.calls());
+            }
+        };
+        std::thread::scope(|scope| (0..2).for_each(|rank| drop(scope.spawn(move || program(rank)))));
     }
 }

@@ -6,7 +6,7 @@ use super::{Farewell, LastCall, Roster};
 use crate::error::Result;
 use crate::mesh::AxisSet;
 use crate::signature::{Signature, damaged, take, take_text};
-use crate::transport::LETTERS;
+use crate::transport::{LETTERS, of_run};
 
 /// A worker has finished: its number, then the calls it has made in each of its groups.
 const FAREWELL: u64 = 0;
@@ -34,7 +34,7 @@ impl Roster {
     pub(crate) fn listen(&self) -> Result<()> {
         for rank in self.other_ranks() {
             let link = self.link.as_ref().expect("other ranks have a link");
-            while let Some((letter, _)) = link.try_receive(rank, LETTERS)? {
+            while let Some((letter, _)) = link.try_receive(rank, of_run(LETTERS, self.run))? {
                 self.read(rank, &letter)?;
             }
         }
@@ -100,7 +100,7 @@ impl Roster {
     fn send(&self, rank: usize, kind: u64, body: &[u8]) -> Result<()> {
         let Some(link) = &self.link else { return Ok(()) };
         let letter = [&self.run.to_le_bytes(), &kind.to_le_bytes(), body].concat();
-        link.send(rank, LETTERS, &letter, &[])
+        link.send(rank, of_run(LETTERS, self.run), &letter, &[])
     }
 }
 

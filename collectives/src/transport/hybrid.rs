@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::threads::Threads;
-use super::{Arrival, Layout, Link, Offer, Outgoing, Part, Parts, ROUNDS, Reach, Transport};
+use super::{Arrival, Layout, Link, Offer, Outgoing, Part, Parts, ROUNDS, Reach, Transport, of_run};
 use crate::collective::tree::Node;
 use crate::error::Result;
 use crate::roster::{LastCall, Roster};
@@ -36,10 +36,10 @@ pub(crate) struct Address {
     pub(crate) to: u64,
 }
 
-/// The tag of messages of a group from one thread to another. Between two ranks it names the group too: the
+/// The tag of messages of a group from one thread to another in a run. Between two ranks it names the group too: the
 /// sender's place determines which of the groups along these axes it is.
-pub(crate) fn tag(axes: u32, from: usize, to: usize) -> u64 {
-    u64::from(axes) << 32 | (from as u64) << 16 | to as u64
+pub(crate) fn tag(run: u64, axes: u32, from: usize, to: usize) -> u64 {
+    of_run(u64::from(axes) << 32 | (from as u64) << 16 | to as u64, run)
 }
 
 impl Hybrid {

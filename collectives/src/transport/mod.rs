@@ -78,13 +78,27 @@ impl Part {
 /// A message as it arrived: its header, and one buffer for each part that was sent.
 pub type Message = (Vec<u8>, Vec<Buffer>);
 
-/// The tag of what ranks tell each other about a run. They listen for it without waiting: a rank that has left
-/// owes nobody a letter, while waiting for any other message of its is an error.
+/// The tag of what ranks tell each other about a run, before it is [`of_run`]. They listen for it without waiting: a
+/// rank that has left owes nobody a letter, while waiting for any other message of its is an error.
 pub const LETTERS: u64 = u64::MAX;
+/// The bits of a tag that tell the runs of a mesh apart.
+const RUNS: u64 = 0x7fff << 48;
 /// The tag of what ranks compare before the first run.
 pub(crate) const AGREEMENT: u64 = u64::MAX - 1;
 /// The tag of what ranks tell each other about their processes.
 pub(crate) const PLACES: u64 = u64::MAX - 2;
+
+/// The tag of the same messages in one of the runs of a mesh: a rank that has come to its end sends for the next one
+/// while others still receive.
+pub fn of_run(tag: u64, run: u64) -> u64 {
+    tag ^ (run << 48 & RUNS)
+}
+
+/// Whether a message with this tag is what ranks tell each other about a run.
+#[cfg(feature = "mpi")]
+pub(crate) fn is_letter(tag: u64) -> bool {
+    tag | RUNS == LETTERS
+}
 
 /// Point-to-point messages among ranks.
 ///

@@ -34,7 +34,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::signals::Signals;
 use crate::signature::damaged;
 use crate::transport::window::Window;
-use crate::transport::{LETTERS, Link, Message, Part};
+use crate::transport::{Link, Message, Part, is_letter};
 use packet::{Kind, Packet, Payload};
 use raw::{Comm, SharedMemory, Transfer};
 
@@ -396,7 +396,7 @@ impl Post {
         let pending = self.inbox.get(&(from, tag)).is_some_and(|queue| !queue.is_empty());
         let peer = &self.peers[from];
         let read = peer.goodbye.is_some_and(|(_, at)| at.elapsed() > READING);
-        if peer.has_left() && read && !pending && tag != LETTERS {
+        if peer.has_left() && read && !pending && !is_letter(tag) {
             let text = format!("rank {from} has finished, and will send nothing more");
             return Err(Error::new(ErrorKind::Peer, text));
         }

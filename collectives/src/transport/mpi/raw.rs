@@ -107,32 +107,33 @@ impl Comm {
 
     /// Starts sending the bytes of `part`.
     pub fn send(&self, part: Part, to: usize, tag: i32) -> Result<Transfer<Part>> {
+        let mut transfer = Transfer::of(part);
+        let part = &*transfer.memory;
         let bytes = &part.buffer.bytes()[part.range.clone()];
-        let mut requests = Requests::new();
         for chunk in chunks(bytes.len()) {
             let (at, count) = (bytes[chunk.clone()].as_ptr(), chunk.len() as i32);
             // SAFETY: the bytes belong to a buffer that the transfer holds until MPI is done (see
             // `Transfer`), and that nobody writes to while it is shared.
-            requests.push(request(|r| unsafe {
+            transfer.requests.push(request(|r| unsafe {
                 ffi::MPI_Isend(at.cast(), count, byte(), to as Rank, tag, self.0.as_raw(), r)
             })?);
         }
-        Ok(Transfer { requests, memory: ManuallyDrop::new(part) })
+        Ok(transfer)
     }
 
     /// Starts receiving exactly `memory`'s length of bytes.
-    pub fn receive(&self, mut memory: BufferMut, from: usize, tag: i32) -> Result<Transfer<BufferMut>> {
-        let bytes = memory.bytes_mut();
-        let mut requests = Requests::new();
+    pub fn receive(&self, memory: BufferMut, from: usize, tag: i32) -> Result<Transfer<BufferMut>> {
+        let mut transfer = Transfer::of(memory);
+        let bytes = transfer.memory.bytes_mut();
         for chunk in chunks(bytes.len()) {
             let (at, count) = (bytes[chunk.clone()].as_mut_ptr(), chunk.len() as i32);
             // SAFETY: the bytes belong to a buffer of one owner, which the transfer holds, untouched, until
             // MPI is done.
-            requests.push(request(|r| unsafe {
+            transfer.requests.push(request(|r| unsafe {
                 ffi::MPI_Irecv(at.cast(), count, byte(), from as Rank, tag, self.0.as_raw(), r)
             })?);
         }
-        Ok(Transfer { requests, memory: ManuallyDrop::new(memory) })
+        Ok(transfer)
     }
 
     /// Starts receiving a message with this tag from whoever sent one, into memory of its own length.
@@ -257,6 +258,11 @@ pub struct Transfer<M> {
 unsafe impl<M: Send> Send for Transfer<M> {}
 
 impl<M> Transfer<M> {
+    /// With nothing under way yet. Requests are put into it one by one, so that it holds the memory if one is refused.
+    fn of(memory: M) -> Self {
+        Self { requests: Requests::new(), memory: ManuallyDrop::new(memory) }
+    }
+
     /// Whether MPI is done with the memory. Also lets MPI move other messages.
     pub fn test(&mut self) -> Result<bool> {
         while let Some(last) = self.requests.last_mut() {
