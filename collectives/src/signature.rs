@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::Location;
 
 use smallvec::SmallVec;
@@ -27,18 +28,34 @@ pub struct Call {
     pub site: &'static Location<'static>,
     /// The operand's dims, where they say more than its length.
     pub dims: Option<Dims>,
+    /// A digest of whatever else the caller wants all members to agree on.
+    pub also: Option<u64>,
 }
 
 impl Call {
     /// A call of `op` from the line that this is written on.
     #[track_caller]
     pub fn here(op: &'static str) -> Self {
-        Self { op, site: Location::caller(), dims: None }
+        Self::at(op, Location::caller())
+    }
+
+    /// A call of `op` from a line that is known already.
+    pub fn at(op: &'static str, site: &'static Location<'static>) -> Self {
+        Self { op, site, dims: None, also: None }
     }
 
     /// The same with dims, which must then agree among all members.
     pub fn dims(mut self, dims: &[usize]) -> Self {
         self.dims = Some(dims.into());
+        self
+    }
+
+    /// The same with whatever else must agree among all members.
+    pub fn also(mut self, what: impl Hash) -> Self {
+        // Its keys are fixed, so that all ranks, which run one build, come to one digest.
+        let mut digest = DefaultHasher::new();
+        what.hash(&mut digest);
+        self.also = Some(digest.finish());
         self
     }
 }
@@ -62,7 +79,7 @@ pub struct Signature {
     pub len: Option<u64>,
     /// Leaves of the reduction's tree.
     pub leaves: u64,
-    /// Whatever else must agree: a root, counts, a permutation.
+    /// Whatever else must agree: a root, counts, a permutation, what the caller adds.
     pub rest: SmallVec<[u64; 4]>,
     /// Source file of the call; for people, not compared.
     pub file: Cow<'static, str>,
@@ -82,7 +99,7 @@ impl Signature {
             dims: call.dims.clone(),
             len: None,
             leaves: 0,
-            rest: SmallVec::new(),
+            rest: call.also.into_iter().collect(),
             file: Cow::Borrowed(call.site.file()),
             line: call.site.line(),
         }

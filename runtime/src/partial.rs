@@ -9,13 +9,14 @@ use std::panic::Location;
 use axisgrad_collectives::collective::tree;
 use axisgrad_collectives::{Buffer, Call, Group, Node, Partial, Pending, Reduction, interrupt};
 
-use crate::array::kernels::add_into;
+use crate::array::kernels::{add_into, cast as cast_array};
 use crate::array::{Array, Dims};
 use crate::bind::computable;
 use crate::dtype::{DType, Scalar, dispatch};
 use crate::listed::{Listed, PerOperand};
 use crate::op::SumOp;
 use crate::ops::cast;
+use crate::ops::lanes::move_dim;
 use crate::ops::psum::Psum;
 use crate::tensor::Tensor;
 use crate::types::{Axis, AxisSet};
@@ -92,6 +93,32 @@ impl PartialSum {
         Self::start(vec![self], site).finish().pop().expect("one sum")
     }
 
+    /// Does a sum of which every worker needs a part alone: so many of the places along dim `dim` of the sum, in the
+    /// workers' order.
+    pub fn scatter(mut self, dim: usize, counts: &[usize], site: Site) -> Array {
+        self.join();
+        let Some(group) = self.axis.group().filter(|group| group.size() > 1) else {
+            let sum = self.local();
+            return cast_array(&sum, self.result);
+        };
+        let mut dims: Dims = self.dims.clone();
+        dims.remove(dim);
+        let row = dims.iter().product::<usize>();
+        dims.insert(0, counts[group.index()]);
+        let counts: Vec<usize> = counts.iter().map(|count| count * row).collect();
+        let call = Call::at("psum_scatter", site).dims(&[self.len()]).also(dim);
+        let partials = self
+            .parts
+            .iter()
+            .map(|(node, part)| Partial { node: *node, data: move_dim(part, dim, 0).contiguous_buffer() });
+        let (partials, leaves) = (partials.collect(), self.axis.leaves());
+        let own = dispatch!(self.dtype, T => {
+            group.reduce_scatter_tree::<T>(&call, Reduction::Sum, leaves, partials, &counts)
+        });
+        let own = Array::from_buffer(self.dtype, dims, own.unwrap_or_else(|error| interrupt(error)));
+        cast_array(&move_dim(&own, 0, dim), self.result)
+    }
+
     /// Sends off sums that travel together, and does not wait.
     pub fn start(mut sums: Vec<Self>, site: Site) -> Started {
         let axis = sums[0].axis.clone();
@@ -131,7 +158,7 @@ fn send<T: Scalar>(group: &Group, axis: &Axis, sums: &[PartialSum], site: Site) 
     let nodes = sums[0].parts.iter().map(|(node, _)| *node);
     let partials =
         nodes.enumerate().map(|(i, node)| Partial { node, data: side_by_side::<T>(group, sums, i, len) });
-    let call = Call { op: "psum", site, dims: Some([len].into_iter().collect()) };
+    let call = Call::at("psum", site).dims(&[len]);
     group
         .start_all_reduce_tree::<T>(&call, Reduction::Sum, axis.leaves(), len, partials.collect())
         .unwrap_or_else(|error| interrupt(error))

@@ -16,7 +16,7 @@ pub(crate) fn permute<T: Element>(
 ) -> Result<(Signature, Step<Option<Buffer>>)> {
     check(member, call, perm)?;
     let mut signature = member.signature::<T>(call, "permute");
-    signature.rest = perm.iter().flat_map(|&(from, to)| [from as u64, to as u64]).collect();
+    signature.rest.extend(perm.iter().flat_map(|&(from, to)| [from as u64, to as u64]));
     let mut parts = vec![Parts::new(); member.size()];
     if let Some((_, to)) = perm.iter().find(|(from, _)| *from == member.index()) {
         parts[*to].push(Part::whole(buffer));

@@ -31,7 +31,7 @@ pub(crate) fn reduce_scatter<T: Element>(
     }
     let reduce = Reduce::<T>::new(call, reduction, leaves, counts.iter().sum(), &partials)?;
     let mut signature = reduce.sign(member, call, "reduce_scatter", reduction);
-    signature.rest = counts.iter().map(|&count| count as u64).collect();
+    signature.rest = counts.iter().map(|&count| count as u64).chain(call.also).collect();
     let (pieces, ranges) = (Pieces::new(partials), ranges(counts));
     let turn = member.turns.as_ref().filter(|_| member.across().is_some()).map(Turns::take);
     let first = match member.across() {

@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use super::lanes::{all_positions, move_dim};
+use super::lanes::{all_positions, lanes_of_members, move_dim};
 use super::psum::Psum;
 use crate::array::{Array, Dims};
 use crate::bind::bind;
@@ -102,14 +102,17 @@ impl Op for PsumScatter {
 
     fn eval(&self, inputs: &[Array], axes: &AxisSet) -> Array {
         let one = AxisSet::new().with(&self.axis).expect("one axis");
-        let sum = PartialSum::of(&Psum::over(&one, self.site), inputs, axes, true).finish(self.site);
+        let each = inputs[0].dims()[axes.len() + self.dim] / self.axis.size();
+        let counts: Vec<usize> =
+            lanes_of_members(&self.axis).into_iter().map(|lanes| lanes.len() * each).collect();
         let dim = axes.len() - 1 + self.dim;
-        let mut dims = Dims::from_slice(sum.array().dims());
-        dims[dim] /= self.axis.size();
-        dims.insert(dim, self.axis.size());
-        let lanes = self.axis.lanes();
-        let own = sum.array().reshape(&dims).slice(dim, lanes.start, lanes.end, 1);
-        move_dim(&own, dim, axes.position(self.axis.name()).expect("an axis of the operand"))
+        let sum = PartialSum::of(&Psum::over(&one, self.site), inputs, axes, true);
+        let own = sum.scatter(dim, &counts, self.site);
+        let mut dims = Dims::from_slice(own.dims());
+        dims[dim] = each;
+        dims.insert(dim, self.axis.lanes().len());
+        let lane = axes.position(self.axis.name()).expect("an axis of the operand");
+        move_dim(&own.reshape(&dims), dim, lane)
     }
 
     fn vjp(&self, _: usize, ct: &Tensor, _: &[Tensor], _: &Tensor) -> Option<Tensor> {

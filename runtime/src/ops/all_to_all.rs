@@ -2,6 +2,8 @@
 
 use std::panic::Location;
 
+use axisgrad_collectives::Call;
+
 use super::lanes::{exchange, move_dim};
 use crate::array::kernels::concat;
 use crate::array::{Array, Dims};
@@ -76,8 +78,8 @@ impl Op for AllToAll {
         let rest = &chunks.dims()[2..];
         let send = |q: &std::ops::Range<usize>| move_dim(&chunks.slice(0, q.start, q.end, 1), 1, 0);
         let row: Dims = std::iter::once(self.axis.lanes().len()).chain(rest.iter().copied()).collect();
-        let came =
-            exchange("all_to_all", &self.axis, (chunks.dtype(), &row, rest), send, |p| p.len(), self.site);
+        let call = Call::at("all_to_all", self.site).dims(rest).also((self.split, self.concat));
+        let came = exchange(&call, &self.axis, (chunks.dtype(), &row), send, |p| p.len());
         self.assemble(&concat(&came.iter().collect::<Vec<_>>(), 0), axes.len(), lane)
     }
 

@@ -14,11 +14,6 @@ use crate::types::Axis;
 
 type Site = &'static Location<'static>;
 
-/// A call from a line that is known already.
-pub(crate) fn call_at(op: &'static str, site: Site, dims: &[usize]) -> Call {
-    Call { op, site, dims: Some(dims.into()) }
-}
-
 /// Moves dim `from` to place `to`.
 pub(crate) fn move_dim(x: &Array, from: usize, to: usize) -> Array {
     let mut order: Dims = (0..x.ndim()).filter(|&d| d != from).collect();
@@ -39,7 +34,7 @@ pub(crate) fn lanes_of_members(axis: &Axis) -> Vec<Range<usize>> {
 /// All positions from everybody: `[lanes, ..] -> [size, ..]`, the same on every worker.
 pub(crate) fn all_positions(op: &'static str, x: &Array, axis: &Axis, site: Site) -> Array {
     let Some(group) = axis.group() else { return x.clone() };
-    let call = call_at(op, site, &x.dims()[1..]);
+    let call = Call::at(op, site).dims(&x.dims()[1..]);
     let data = x.contiguous_buffer();
     let parts =
         dispatch!(x.dtype(), T => group.all_gather::<T>(&call, data)).unwrap_or_else(|e| interrupt(e));
@@ -58,22 +53,21 @@ fn rows(dtype: DType, count: usize, rest: &[usize], part: Part) -> Array {
     all.slice(0, part.range.start / size, part.range.end / size, 1).reshape(&dims)
 }
 
-/// Everybody's rows for everybody: `send(q)` is what goes to the worker that holds the positions `q`, with rows
-/// of `row` dims (and `shown` those that are the same on every worker); the result is what came from each worker, in the order of the positions, and how many rows.
+/// Everybody's rows for everybody: `send(q)` is what goes to the worker that holds the positions `q`, with rows of `row`
+/// dims, and `received(q)` how many come from there; the result is what came from each worker, in the order of the
+/// positions.
 pub(crate) fn exchange(
-    op: &'static str,
+    call: &Call,
     axis: &Axis,
-    (dtype, row, shown): (DType, &[usize], &[usize]),
+    (dtype, row): (DType, &[usize]),
     send: impl Fn(&Range<usize>) -> Array,
     received: impl Fn(&Range<usize>) -> usize,
-    site: Site,
 ) -> Vec<Array> {
     let members = lanes_of_members(axis);
     let Some(group) = axis.group() else { return vec![send(&members[0])] };
     let parts: Vec<Parts> =
         members.iter().map(|q| smallvec![Part::whole(send(q).contiguous_buffer())]).collect();
-    let call = call_at(op, site, shown);
-    let came = dispatch!(dtype, T => group.all_to_all::<T>(&call, parts)).unwrap_or_else(|e| interrupt(e));
+    let came = dispatch!(dtype, T => group.all_to_all::<T>(call, parts)).unwrap_or_else(|e| interrupt(e));
     let one = |(p, mut parts): (&Range<usize>, Parts)| match parts.pop() {
         Some(part) => rows(dtype, received(p), row, part),
         None => Array::zeros(dtype, std::iter::once(0).chain(row.iter().copied()).collect::<Dims>()),

@@ -4,9 +4,8 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use axisgrad_collectives::collective::tree;
-use axisgrad_collectives::{Partial, Reduction, interrupt};
+use axisgrad_collectives::{Call, Partial, Reduction, interrupt};
 
-use super::lanes::call_at;
 use super::names::{Names, axes_of};
 use super::psum::{lanes_first, psum_of};
 use super::pvary::pvary_over;
@@ -115,7 +114,7 @@ impl Pextreme {
             .into_iter()
             .map(|node| Partial { node, data: reduce(&positions(node)).contiguous_buffer() });
         let dims = &lanes.dims()[1..];
-        let call = call_at(self.name, self.site, dims);
+        let call = Call::at(self.name, self.site).dims(dims);
         let (partials, len) = (partials.collect(), dims.iter().product());
         let value = dispatch!(lanes.dtype(), T => {
             group.all_reduce_tree::<T>(&call, self.reduction, axis.leaves(), len, partials)

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::panic::Location;
 
+use axisgrad_collectives::Call;
+
 use super::lanes::{exchange, move_dim};
 use crate::array::kernels::concat;
 use crate::array::{Array, Dims};
@@ -97,14 +99,9 @@ impl Op for Ppermute {
         };
         let from =
             |p: &Range<usize>| own.clone().filter(|d| source.get(d).is_some_and(|s| p.contains(s))).count();
-        let came = exchange(
-            "ppermute",
-            &self.axis,
-            (x.dtype(), &x.dims()[1..], &x.dims()[1..]),
-            send,
-            from,
-            self.site,
-        );
+        let row = &x.dims()[1..];
+        let call = Call::at("ppermute", self.site).dims(row).also(&self.pairs);
+        let came = exchange(&call, &self.axis, (x.dtype(), row), send, from);
         move_dim(&self.place(&x, &source, &came), 0, lane)
     }
 
