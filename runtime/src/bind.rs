@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use crate::array::kernels::cast;
-use crate::array::{Array, Dims};
+use crate::array::{Array, Dims, count};
 use crate::error::violation;
 use crate::listed::{Listed, PerOperand};
 use crate::op::Op;
@@ -39,8 +39,11 @@ fn prepare(
     inputs: &[&Tensor],
     site: &'static Location<'static>,
 ) -> (AxisSet, PerOperand<Tensor>) {
-    check(op, inputs, site);
+    let dims = check(op, inputs, site);
     let union = with_settled(op.name(), union_of(op.name(), inputs, site), inputs, site);
+    if count(dims.into_iter().chain(union.iter().map(|axis| axis.lanes().len()))).is_none() {
+        violation(op.name(), "the result has more elements than memory could hold", inputs, site);
+    }
     let operands = each(inputs, |x| vary(x, &union, site));
     (union, operands)
 }
@@ -60,11 +63,12 @@ pub(crate) fn operands(
     (each(inputs, |x| vary(x, &union, site).array().clone()), union)
 }
 
-/// Infers, to fail before any work is done; `eval` need not check again.
-fn check(op: &dyn Op, inputs: &[&Tensor], site: &'static Location<'static>) {
+/// The dims of the result. Infers, to fail before any work is done; `eval` need not check again.
+fn check(op: &dyn Op, inputs: &[&Tensor], site: &'static Location<'static>) -> Dims {
     let types: PerOperand<&TensorType> = each(inputs, |x| x.ty());
-    if let Err(rule) = op.infer(&types) {
-        violation(op.name(), &rule, inputs, site);
+    match op.infer(&types) {
+        Ok((_, dims)) => dims,
+        Err(rule) => violation(op.name(), &rule, inputs, site),
     }
 }
 
@@ -72,12 +76,11 @@ fn union_of(op: &str, inputs: &[&Tensor], site: &'static Location<'static>) -> A
     let first = inputs.first().map_or_else(AxisSet::new, |x| x.axes().clone());
     inputs.iter().skip(1).fold(first, |union, x| {
         union.union(x.axes()).unwrap_or_else(|(a, b)| {
-            let rule = format!(
-                "`{}` has {} positions in one operand and {} in another",
-                a.name(),
-                a.size(),
-                b.size()
-            );
+            let (name, sizes) = (a.name(), [a.size(), b.size()]);
+            let rule = match sizes {
+                [a, b] if a != b => format!("`{name}` has {a} positions in one operand and {b} in another"),
+                _ => format!("the operands vary over two different axes `{name}`\n   help: give one of them another name"),
+            };
             violation(op, &rule, inputs, site)
         })
     })

@@ -166,6 +166,7 @@ where
     #[track_caller]
     fn call(&self, args: &Args) -> Self::Output {
         let site = Location::caller();
+        checks::names(&self.reduce_axes, site);
         checks::inputs("jacrev", &S::get(args), self.holomorphic, false, site);
         let tape = Tape::new(&self.reduce_axes);
         let (value, pullback) = trace::<S, _, _>(args, tape, |args| self.f.call(args));
@@ -173,7 +174,7 @@ where
         let mut at = 0..;
         value.graft(&mut |leaf| {
             let at = at.next().expect("a number for each leaf");
-            let rows = vmap(|row: &Tensor| pullback.call(&alone(&value, at, row))).at(&unit(leaf));
+            let rows = vmap(|row: &Tensor| pullback.call_from(&alone(&value, at, row), site)).at(&unit(leaf));
             rows.map_leaves(|rows| reshape(rows, [leaf.dims(), &rows.dims()[1..]].concat()))
         })
     }

@@ -9,7 +9,7 @@ use std::panic::Location;
 
 use crate::error::violation;
 use crate::function::{Arg, Arguments, Function, Select};
-use crate::grad::{Grad, Pullback, grad, trace};
+use crate::grad::{Grad, Pullback, checks, grad, trace};
 use crate::ops::pvary::pvary_over;
 use crate::tape::Tape;
 use crate::tensor::Tensor;
@@ -150,10 +150,11 @@ where
     S: Select<Args>,
     V: Tree,
 {
+    let site = Location::caller();
     let (mut value, mut pullback) = trace::<S, _, _>(args, Tape::strict(), &run);
     let axes = pullback.axes();
     if args.leaves().iter().any(|x| !positions_of(x, &axes).is_empty()) {
-        let args = args.map_leaves(|x| pvary_over(x, &positions_of(x, &axes), Location::caller()));
+        let args = args.map_leaves(|x| pvary_over(x, &positions_of(x, &axes), site));
         (value, pullback) = trace::<S, _, _>(&args, Tape::strict(), &run);
     }
     let zeros = (value.map_leaves(Tensor::zeros_like),);
@@ -270,12 +271,13 @@ impl<F, S> LinearTranspose<F, S> {
         F: Function<X::Args, Output: Tree>,
         S: Select<X::Args>,
     {
+        let site = Location::caller();
+        checks::names(&self.reduce_axes, site);
         let mut args = args.to_args();
         let zeros = S::get(&args).map_leaves(Tensor::zeros_like);
         S::put(&mut args, zeros);
         let tape = Tape::new(&self.reduce_axes);
         let (value, pullback) = trace::<S, _, _>(&args, tape, |args| self.f.call(args));
-        let site = Location::caller();
         value.leaves().iter().for_each(|leaf| check_zero(leaf, site));
         pullback
     }

@@ -31,7 +31,18 @@ enum Place {
     /// An axis of the mesh: its number there, and its workers.
     Mesh(usize, Group),
     /// An axis that exists on this worker's lanes only, since the moment `birth` (see [`crate::tape::moment`]).
-    Lanes { birth: u64 },
+    Lanes { birth: u64, kind: Lanes },
+}
+
+/// What made an axis that is on lanes alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lanes {
+    /// Operands that are unstacked along one name share an axis.
+    Unstacked,
+    /// Every `vmap` has an axis of its own, whatever its name.
+    Mapped,
+    /// The same without a name that a program could say.
+    Nameless,
 }
 
 impl Axis {
@@ -48,8 +59,8 @@ impl Axis {
     }
 
     /// An axis whose positions are all lanes of every worker.
-    pub(crate) fn on_lanes(name: &str, size: usize, birth: u64) -> Self {
-        let place = Place::Lanes { birth };
+    pub(crate) fn on_lanes(name: &str, size: usize, birth: u64, kind: Lanes) -> Self {
+        let place = Place::Lanes { birth, kind };
         Self(Arc::new(AxisData { name: name.into(), size, lanes: 0..size, block: Self::BLOCK, place }))
     }
 
@@ -92,9 +103,19 @@ impl Axis {
     /// The moment at which the axis came to be: mesh axes were always there.
     pub(crate) fn birth(&self) -> u64 {
         match self.0.place {
-            Place::Lanes { birth } => birth,
+            Place::Lanes { birth, .. } => birth,
             Place::Mesh(..) => 0,
         }
+    }
+
+    /// Whether no program can name it.
+    pub(crate) fn is_nameless(&self) -> bool {
+        matches!(self.0.place, Place::Lanes { kind: Lanes::Nameless, .. })
+    }
+
+    /// Whether no description made apart from it can be one of the same axis.
+    fn is_single(&self) -> bool {
+        matches!(self.0.place, Place::Lanes { kind: Lanes::Mapped | Lanes::Nameless, .. })
     }
 
     /// Mesh axes in mesh order, then the others by name: the order of the lane dims in storage, the same on
@@ -115,7 +136,7 @@ impl Axis {
     /// Of two descriptions of one axis, the older.
     fn elder<'a>(&'a self, other: &'a Self) -> &'a Self {
         match (&self.0.place, &other.0.place) {
-            (Place::Lanes { birth: a }, Place::Lanes { birth: b }) if b < a => other,
+            (Place::Lanes { birth: a, .. }, Place::Lanes { birth: b, .. }) if b < a => other,
             _ => self,
         }
     }
@@ -123,8 +144,10 @@ impl Axis {
 
 impl PartialEq for Axis {
     fn eq(&self, other: &Self) -> bool {
+        let single = || self.is_single() || other.is_single();
         self.is(other)
-            || self.order(other) == Ordering::Equal
+            || !single()
+                && self.order(other) == Ordering::Equal
                 && self.0.size == other.0.size
                 && self.0.lanes == other.0.lanes
     }
@@ -213,7 +236,7 @@ impl AxisSet {
     /// The set with `axis` in it.
     ///
     /// # Errors
-    /// The other axis of that name, if it is of another size.
+    /// The other axis of that name, if it is not the same one.
     pub fn with(&self, axis: &Axis) -> Result<Self, Axis> {
         let mut set: SmallVec<[Axis; 4]> = self.iter().cloned().listed();
         match self.position(axis.name()) {
@@ -230,7 +253,7 @@ impl AxisSet {
     /// All axes of either.
     ///
     /// # Errors
-    /// Two axes of one name that differ in size.
+    /// Two axes of one name.
     pub fn union(&self, other: &Self) -> Result<Self, (Axis, Axis)> {
         if self.holds(other) {
             return Ok(self.clone());

@@ -12,7 +12,7 @@ use crate::ops::{broadcast_to, expand_dims};
 use crate::tape::moment;
 use crate::tensor::Tensor;
 use crate::tree::{Path, Tree};
-use crate::types::Axis;
+use crate::types::{Axis, Lanes};
 
 type Site = &'static Location<'static>;
 
@@ -129,8 +129,10 @@ impl<F, I> Vmap<F, I> {
             (None, None) => violation("vmap", "no argument is mapped\n   help: give axis_size", &[], site),
         };
         let birth = moment();
-        let name = self.name.clone().unwrap_or_else(|| format!("vmap{birth}"));
-        Axis::on_lanes(&name, size, birth)
+        match &self.name {
+            Some(name) => Axis::on_lanes(name, size, birth, Lanes::Mapped),
+            None => Axis::on_lanes(&format!("vmap{birth}"), size, birth, Lanes::Nameless),
+        }
     }
 
     /// The axis as a dim again.

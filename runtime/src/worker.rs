@@ -7,13 +7,15 @@ use axisgrad_collectives::interrupt;
 
 use crate::array::threads;
 use crate::error::violation;
-use crate::ops::gather::unstack_at;
+use crate::ops::gather::{check_new, unstack_at};
 use crate::ops::{axis_index::index_along, reshape, take};
 use crate::random::Key;
 use crate::tensor::Tensor;
 use crate::types::Axis;
 
 pub use axisgrad_collectives::{Mesh, MeshArgs, Worker};
+
+type Site = &'static Location<'static>;
 
 /// Binding tensors to the axes of the mesh that a [`Worker`] is part of.
 pub trait Bind {
@@ -40,7 +42,8 @@ pub trait Bind {
     /// `T[..,w·n,..]{..} -> T[..,n,..]{name}`
     ///
     /// # Panics
-    /// If the mesh has no axis of that name, there is no such dim, or it does not divide.
+    /// If the mesh has no axis of that name, there is no such dim, it does not divide, or `x` varies over the axis
+    /// already.
     fn split(&self, x: &Tensor, dim: isize, name: &str) -> Tensor;
 
     /// A random key, the same on every worker.
@@ -50,18 +53,11 @@ pub trait Bind {
 impl Bind for Worker {
     #[track_caller]
     fn axis(&self, name: &str, size: usize) -> Axis {
-        let names: Vec<&str> = self.axes().iter().map(|(name, _)| &**name).collect();
-        let Some(number) = names.iter().position(|other| *other == name) else {
-            let rule = format!("the mesh has no axis `{name}`; it has `{}`", names.join("`, `"));
-            violation("axis", &rule, &[], Location::caller());
-        };
-        let group = self.group(&[name]).unwrap_or_else(|error| interrupt(error));
-        let block = match self.is_fast() {
-            true => size.div_ceil(group.size()).max(1),
+        let block = |workers: usize| match self.is_fast() {
+            true => size.div_ceil(workers).max(1),
             false => block_of(size, self.block() as usize),
         };
-        let lanes = share(size as u64, block as u64, group.size(), group.index());
-        Axis::on_mesh(number, group, size, lanes.start as usize..lanes.end as usize, block)
+        on_mesh(self, name, size, block, Location::caller())
     }
 
     #[track_caller]
@@ -69,20 +65,14 @@ impl Bind for Worker {
         if x.ndim() == 0 {
             violation("unstack", "a scalar has no rows", &[x], Location::caller());
         }
-        let axis = self.axis(name, x.dims()[0]);
-        if x.tape().is_some() {
-            // An argument under `grad` counts as one value per position, of which each takes a row.
-            return take(x, &index_along(&axis), 0);
-        }
-        let own = unstack_at(x, &axis, 0, Location::caller());
-        threads::attach(self.pool(), self.cores());
-        Tensor::ground(own.array().copied_to(self.pool()), own.axes().clone())
+        rows_of(self, x, self.axis(name, x.dims()[0]), Location::caller())
     }
 
     #[track_caller]
     fn split(&self, x: &Tensor, dim: isize, name: &str) -> Tensor {
         let dim = x.dim_index("split", dim);
         let workers = self.axis(name, 1).group().expect("an axis of the mesh").size();
+        let axis = on_mesh(self, name, workers, |_| 1, Location::caller());
         if !x.dims()[dim].is_multiple_of(workers) {
             let rule = format!("dim {dim} does not divide among the {workers} workers of `{name}`");
             violation("split", &rule, &[x], Location::caller());
@@ -92,12 +82,37 @@ impl Bind for Worker {
         dims.insert(dim, workers as isize);
         let mut order: Vec<isize> = (0..dims.len() as isize).filter(|&d| d != dim as isize).collect();
         order.insert(0, dim as isize);
-        self.unstack(&reshape(x, &dims).permute(&order), name)
+        rows_of(self, &reshape(x, &dims).permute(&order), axis, Location::caller())
     }
 
     fn key(&self, seed: i64) -> Key {
         Key::new(seed)
     }
+}
+
+/// An axis of the mesh, in blocks of so many positions for the workers along it.
+fn on_mesh(w: &Worker, name: &str, size: usize, block: impl Fn(usize) -> usize, site: Site) -> Axis {
+    let names: Vec<&str> = w.axes().iter().map(|(name, _)| &**name).collect();
+    let Some(number) = names.iter().position(|other| *other == name) else {
+        let rule = format!("the mesh has no axis `{name}`; it has `{}`", names.join("`, `"));
+        violation("axis", &rule, &[], site);
+    };
+    let group = w.group(&[name]).unwrap_or_else(|error| interrupt(error));
+    let block = block(group.size());
+    let lanes = share(size as u64, block as u64, group.size(), group.index());
+    Axis::on_mesh(number, group, size, lanes.start as usize..lanes.end as usize, block)
+}
+
+/// One row of dim 0 per position of `axis`.
+fn rows_of(w: &Worker, x: &Tensor, axis: Axis, site: Site) -> Tensor {
+    check_new(x, &axis, site);
+    if x.tape().is_some() {
+        // An argument under `grad` counts as one value per position, of which each takes a row.
+        return take(x, &index_along(&axis), 0);
+    }
+    let own = unstack_at(x, &axis, 0, site);
+    threads::attach(w.pool(), w.cores());
+    Tensor::ground(own.array().copied_to(w.pool()), own.axes().clone())
 }
 
 /// Positions in a block: at most the mesh's, and few enough that eight workers have something to do. It depends
@@ -112,7 +127,7 @@ mod tests {
     use super::*;
     use crate::dtype::DType;
     use crate::grad::grad;
-    use crate::ops::dot;
+    use crate::ops::{dot, iota};
     use crate::random::normal;
 
     fn loss(weights: &Tensor, x: &Tensor) -> Tensor {
@@ -137,5 +152,44 @@ mod tests {
         for threads in [2, 4, cores] {
             assert!(gradient(threads).0 == alone, "{threads} workers");
         }
+    }
+
+    #[test]
+    fn every_worker_has_a_chunk() {
+        let mesh = Mesh::builder().axes(["model"]).threads(16).build().expect("a mesh");
+        let chunk = |w: &Worker| -> crate::Result<_> {
+            let x = iota(DType::I32, 32);
+            Ok(w.split(&x, 0, "model").local().to_vec::<i32>())
+        };
+        let chunks = mesh.run_all(chunk).expect("chunks");
+        assert!(
+            chunks.iter().enumerate().all(|(i, chunk)| chunk[..] == [2 * i as i32, 2 * i as i32 + 1]),
+            "{chunks:?}"
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "unstack: the operand varies over `batch` already")]
+    fn rows_lie_along_one_axis_under_grad_too() {
+        let mesh = Mesh::builder().axes(["batch"]).threads(1).build().expect("a mesh");
+        let run = |w: &Worker| -> crate::Result<()> {
+            let x = w.unstack(&Tensor::from([[1.0, 2.0], [3.0, 4.0]]), "batch");
+            grad(|x: &Tensor| w.unstack(x, "batch").sum(())).at(&x);
+            Ok(())
+        };
+        mesh.run(run).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    #[test]
+    fn positions_that_are_sent_otherwise_elsewhere_are_found() {
+        let mesh = Mesh::builder().axes(["batch"]).threads(2).build().expect("a mesh");
+        let run = |w: &Worker| -> crate::Result<()> {
+            let x = w.unstack(&Tensor::from([1.0, 2.0]), "batch");
+            let pairs = if w.index() == 0 { [(0, 1), (1, 0)] } else { [(0, 0), (1, 1)] };
+            crate::ops::ppermute(&x, "batch", &pairs);
+            Ok(())
+        };
+        let error = mesh.run(run).expect_err("they do not agree").to_string();
+        assert!(error.contains("collective mismatch"), "{error}");
     }
 }

@@ -69,6 +69,13 @@ fn shadow() {
     refuses("the operand varies over `b` already", || {
         vmap(inner).axis("b").at(&tensor([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]))
     });
+    // What is captured is of the outer axis, of whatever size the inner one is.
+    refuses("two different axes `b`", || {
+        let of_both = |x: &Tensor| {
+            vmap(|y: &Tensor| ops::psum(&(x * y), "b")).axis("b").out_axes(None).at(&tensor([1.0, 2.0]))
+        };
+        vmap(of_both).axis("b").at(&tensor([10.0, 20.0]))
+    });
 }
 
 #[test]

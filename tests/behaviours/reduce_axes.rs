@@ -1,7 +1,7 @@
 use axisgrad::function::Function;
 use axisgrad::ops::{axis_index::index_along, gather};
 use axisgrad::worker::Bind;
-use axisgrad::{Mesh, Tensor, grad, vmap};
+use axisgrad::{Mesh, Tensor, grad, hessian, jacrev, vmap};
 
 use crate::probe::{elements, refuses, same, tensor, w, wave, xb};
 
@@ -33,6 +33,15 @@ fn unknown_name() {
 #[test]
 fn no_binding() {
     same("reduce_axes", "no_binding", &grad(wave).reduce_axes(["zzz"]).at((&w(), &xb().index(0, 0))));
+}
+
+#[test]
+fn no_binding_of_a_hessian() {
+    let hessian = hessian(wave).reduce_axes(["zzz"]).at((&w(), &xb().index(0, 0)));
+    assert_eq!(hessian.dims(), [3, 3]);
+    refuses("`zzz` is in reduce_axes twice", || {
+        jacrev(wave).reduce_axes(["zzz", "zzz"]).at((&w(), &xb().index(0, 0)))
+    });
 }
 
 #[test]

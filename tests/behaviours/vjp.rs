@@ -52,3 +52,9 @@ fn no_rule() {
     let gradient = vmap(grad(f)).axis("batch").at(&x());
     assert_eq!(gradient.to_vec::<f64>(), [0.0, 1.0]);
 }
+
+#[test]
+fn cotangent_of_a_constant() {
+    refuses(KIND, || vjp(|_: &Tensor| t(1.0)).at(&t(1.0)).1.call(&x()));
+    refuses("more leaves", || vjp(|x: &Tensor| vec![x.clone()]).at(&t(1.0)).1.call(&vec![t(1.0), t(2.0)]));
+}

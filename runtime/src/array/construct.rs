@@ -36,11 +36,11 @@ impl Array {
     /// An array over memory that holds its elements in row-major order.
     ///
     /// # Panics
-    /// If the buffer's length is not that of the elements.
+    /// If the buffer's length is not that of the elements, or memory could not hold so many.
     #[track_caller]
     pub fn from_buffer(dtype: DType, dims: impl AsRef<[usize]>, buffer: Buffer) -> Self {
         let dims = Dims::from_slice(dims.as_ref());
-        let (len, bytes) = (dims.iter().product::<usize>(), buffer.bytes().len());
+        let (len, bytes) = (held(&dims), buffer.bytes().len());
         assert!(
             bytes == len * dtype.size(),
             "{dtype}{dims:?} needs {len} elements, not {}",
@@ -68,7 +68,7 @@ impl Array {
     /// The same value everywhere, rounded to `dtype`: `dtype[dims]`.
     ///
     /// # Panics
-    /// If `dtype` is `float0`, which holds no values.
+    /// If `dtype` is `float0`, which holds no values, or memory could not hold so many.
     pub fn full(dtype: DType, value: f64, dims: impl AsRef<[usize]>) -> Self {
         Self::full_in(&Pool::new(), dtype, value, dims)
     }
@@ -77,7 +77,7 @@ impl Array {
     pub fn full_in(pool: &Pool, dtype: DType, value: f64, dims: impl AsRef<[usize]>) -> Self {
         let dims = dims.as_ref();
         dispatch!(dtype in [stored], T => {
-            let mut buffer = pool.alloc::<T>(dims.iter().product());
+            let mut buffer = pool.alloc::<T>(held(dims));
             buffer.as_mut_slice::<T>().fill(T::from_f64(value));
             Self::from_written::<T>(dims, buffer)
         })

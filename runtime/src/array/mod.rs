@@ -28,6 +28,18 @@ pub type Dims = SmallVec<[usize; 4]>;
 /// How far apart (in elements) neighbours along each dim lie.
 pub(crate) type Strides = SmallVec<[isize; 4]>;
 
+/// How many elements there are in `dims`; `None` where memory could not hold as many of any type.
+pub(crate) fn count(dims: impl IntoIterator<Item = usize>) -> Option<usize> {
+    let count = dims.into_iter().try_fold(1usize, |count, dim| count.checked_mul(dim))?;
+    (count <= isize::MAX as usize / size_of::<[f64; 2]>()).then_some(count)
+}
+
+/// As [`count`], where more cannot be asked for.
+#[track_caller]
+fn held(dims: &[usize]) -> usize {
+    count(dims.iter().copied()).unwrap_or_else(|| panic!("{dims:?} has more elements than memory could hold"))
+}
+
 /// Elements of one type, arranged in dims: `f32[2,3]`.
 pub struct Array {
     dtype: DType,

@@ -38,12 +38,13 @@ impl Array {
     /// The array repeated to `dims` by NumPy's rule: dims align at the end, and a dim of 1 stretches.
     ///
     /// # Panics
-    /// If a dim is neither equal nor 1, or there are fewer `dims` than the array has.
+    /// If a dim is neither equal nor 1, there are fewer `dims` than the array has, or memory could not hold so many.
     #[track_caller]
     pub fn broadcast_to(&self, dims: &[usize]) -> Self {
         let fits = dims.len() >= self.ndim()
             && self.dims.iter().rev().zip(dims.iter().rev()).all(|(&from, &to)| from == to || from == 1);
         assert!(fits, "broadcast_to: dims {:?} do not stretch to {dims:?}", self.dims());
+        held(dims);
         let strides = broadcast_strides(&self.dims, &self.strides, dims);
         self.with_layout(Dims::from_slice(dims), strides, self.offset)
     }
@@ -137,7 +138,7 @@ impl Array {
     /// If the numbers of elements differ.
     #[track_caller]
     pub fn reshape(&self, dims: &[usize]) -> Self {
-        let len = dims.iter().product::<usize>();
+        let len = held(dims);
         assert!(
             len == self.len(),
             "reshape: dims {:?} have {} elements and {dims:?} have {len}",

@@ -110,10 +110,18 @@ where
 
 impl<F> Scan<F> {
     fn steps(&self, xs: &impl Tree, site: Site) -> usize {
-        row_count("scan", xs, site).or(self.length).unwrap_or_else(|| {
-            let rule = "there is nothing to scan over\n   help: say how many steps there are, with length()";
-            violation("scan", rule, &[], site)
-        })
+        match (row_count("scan", xs, site), self.length) {
+            (Some(rows), Some(length)) if rows != length => {
+                let rule = format!("length is {length}, and there are {rows} rows");
+                violation("scan", &rule, &[], site)
+            }
+            (Some(steps), _) | (None, Some(steps)) => steps,
+            (None, None) => {
+                let rule =
+                    "there is nothing to scan over\n   help: say how many steps there are, with length()";
+                violation("scan", rule, &[], site)
+            }
+        }
     }
 }
 

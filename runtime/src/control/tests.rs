@@ -218,3 +218,10 @@ fn branches_agree_where_both_are_taken() {
     let f = |x: &Tensor| cond(&x.gt(0.0), |x: &Tensor| x.clone(), |_: &Tensor| waves(&[2], 0.0), x);
     vmap(f).at(&waves(&[3], 0.0));
 }
+
+#[test]
+#[should_panic(expected = "scan: length is 5, and there are 3 rows")]
+fn a_length_that_the_rows_do_not_have() {
+    let step = |carry: &Tensor, x: &Tensor| (carry + x, ());
+    scan(step).length(5).at((&Tensor::from(0.0), &Tensor::from([1.0, 2.0, 3.0])));
+}

@@ -34,12 +34,14 @@ impl<D: Tree> Batches<D> {
     /// Batches of `size` rows; the last one of an epoch has what is left.
     ///
     /// # Panics
-    /// If `size` is 0, there is no leaf, or the leaves differ in their number of rows.
+    /// If `size` is 0, there is no leaf, one has no dims, or they differ in their number of rows.
     #[track_caller]
     pub fn of(data: &D, size: usize) -> Self {
         assert!(size > 0, "batches: the batch size must be at least 1");
-        let counts: Vec<usize> = data.leaves().iter().map(|leaf| leaf.dims()[0]).collect();
-        assert!(!counts.is_empty(), "batches: the data set has no tensor");
+        let leaves = data.leaves();
+        assert!(!leaves.is_empty(), "batches: the data set has no tensor");
+        assert!(leaves.iter().all(|leaf| leaf.ndim() > 0), "batches: a leaf without dims has no rows");
+        let counts: Vec<usize> = leaves.iter().map(|leaf| leaf.dims()[0]).collect();
         assert!(counts.iter().all(|n| *n == counts[0]), "batches: the leaves have {counts:?} rows");
         Self { data: data.clone(), rows: counts[0], size, key: None }
     }

@@ -79,9 +79,9 @@ pub fn axes_seen(tape: &Tape, args: &impl Tree) -> Vec<String> {
     seen
 }
 
-/// Adds the names of `axes`.
+/// Adds the names of `axes`, but for those that nobody can say.
 pub fn note_axes(seen: &mut Vec<String>, axes: &AxisSet) {
-    for axis in axes.iter() {
+    for axis in axes.iter().filter(|axis| !axis.is_nameless()) {
         if !seen.iter().any(|name| name == axis.name()) {
             seen.push(axis.name().to_owned());
         }

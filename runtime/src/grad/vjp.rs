@@ -106,7 +106,12 @@ impl<G: Tree, V: Tree> Pullback<G, V> {
     /// If `ct` is not of the value's structure, dims and dtypes, or nothing varies over a name in `reduce_axes`.
     #[track_caller]
     pub fn call(&self, ct: &V) -> G {
-        self.pull(self.nodes.clone(), ct, Location::caller())
+        self.call_from(ct, Location::caller())
+    }
+
+    /// [`Pullback::call`], for a caller at `site`.
+    pub(crate) fn call_from(&self, ct: &V, site: Site) -> G {
+        self.pull(self.nodes.clone(), ct, site)
     }
 
     /// [`Pullback::call`] for the last time: what the function has saved is dropped on the way.
@@ -141,22 +146,29 @@ impl<G: Tree, V: Tree> Pullback<G, V> {
     }
 
     fn seeds(&self, ct: &V, site: Site) -> Vec<(usize, Tensor)> {
-        let mut cts = ct.leaves().into_iter();
+        let cts = ct.leaves();
+        let mut left = cts.iter();
         let mut seeds = Vec::new();
         self.output.visit(&Path::ROOT, &mut |path, leaf| {
-            let ct = cts.next().unwrap_or_else(|| {
+            let ct = left.next().unwrap_or_else(|| {
                 violation("vjp", &format!("the cotangent has no leaf for `{path}`"), &[leaf], site)
             });
-            if let Some((node, below)) = leaf.on(&self.tape) {
-                if ct.dtype() != below.dtype() || ct.dims() != below.dims() {
-                    let rule = format!(
-                        "a cotangent must have the value's dtype and dims, and at `{path}` it has not"
-                    );
-                    violation("vjp", &rule, &[below, &ct], site);
-                }
-                seeds.push((node, ct));
+            if !leaf.dtype().is_inexact() {
+                return;
+            }
+            if ct.dtype() != leaf.dtype() || ct.dims() != leaf.dims() {
+                let rule =
+                    format!("a cotangent must have the value's dtype and dims, and at `{path}` it has not");
+                violation("vjp", &rule, &[leaf, ct], site);
+            }
+            if let Some((node, _)) = leaf.on(&self.tape) {
+                seeds.push((node, ct.clone()));
             }
         });
+        if let Some(extra) = left.next() {
+            let rule = "the cotangent has more leaves than the value";
+            violation("vjp", rule, &[extra], site);
+        }
         seeds
     }
 }

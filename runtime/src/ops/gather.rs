@@ -10,7 +10,7 @@ use crate::error::violation;
 use crate::op::Op;
 use crate::tape::moment;
 use crate::tensor::Tensor;
-use crate::types::{Axis, AxisSet, TensorType};
+use crate::types::{Axis, AxisSet, Lanes, TensorType};
 
 type Site = &'static Location<'static>;
 
@@ -40,16 +40,26 @@ impl Tensor {
     #[track_caller]
     pub fn unstack(&self, name: &str, dim: isize) -> Tensor {
         let dim = self.dim_index("unstack", dim);
-        unstack_at(self, &Axis::on_lanes(name, self.dims()[dim], moment()), dim, Location::caller())
+        unstack_at(
+            self,
+            &Axis::on_lanes(name, self.dims()[dim], moment(), Lanes::Unstacked),
+            dim,
+            Location::caller(),
+        )
+    }
+}
+
+/// Rows cannot lie along an axis that each of them varies over.
+pub(crate) fn check_new(x: &Tensor, axis: &Axis, site: Site) {
+    if x.axes().contains(axis.name()) {
+        violation("unstack", &format!("the operand varies over `{}` already", axis.name()), &[x], site);
     }
 }
 
 /// One row per position of `axis`, each worker taking its own.
 #[track_caller]
 pub(crate) fn unstack_at(x: &Tensor, axis: &Axis, dim: usize, site: Site) -> Tensor {
-    if x.axes().contains(axis.name()) {
-        violation("unstack", &format!("the operand varies over `{}` already", axis.name()), &[x], site);
-    }
+    check_new(x, axis, site);
     bind(Unstack { axis: axis.clone(), dim, site }, &[x])
 }
 

@@ -64,7 +64,7 @@ fn places(x: &Tensor, ids: &[&Tensor]) -> Tensor {
 /// `T[..], bool[..] -> T[..]`; `mask` and `value` broadcast to the dims of `x`.
 ///
 /// # Panics
-/// If the dims do not broadcast.
+/// If the dims do not broadcast to those of `x`.
 ///
 /// ```
 /// use axisgrad::Tensor;
@@ -73,7 +73,12 @@ fn places(x: &Tensor, ids: &[&Tensor]) -> Tensor {
 /// ```
 #[track_caller]
 pub fn masked_fill(x: &Tensor, mask: &Tensor, value: impl Operand) -> Tensor {
-    where_(mask, value, x)
+    let filled = where_(mask, value, x);
+    if filled.dims() != x.dims() {
+        let rule = "mask and value must broadcast to the dims of what is filled";
+        violation("masked_fill", rule, &[x, mask], Location::caller());
+    }
+    filled
 }
 
 impl Tensor {
@@ -126,5 +131,11 @@ mod tests {
     #[should_panic(expected = "index_put: 1 dims need from one to as many tensors of numbers, not 0")]
     fn there_are_numbers() {
         index_put(&waves(&[2], 0.1), &[], &waves(&[1], 0.0), false);
+    }
+
+    #[test]
+    #[should_panic(expected = "masked_fill: mask and value must broadcast to the dims of what is filled")]
+    fn a_mask_does_not_make_more() {
+        Tensor::from([1.0, 2.0]).masked_fill(&Tensor::from([[true, false], [true, true]]), 0.0);
     }
 }

@@ -12,7 +12,8 @@ use crate::tensor::Tensor;
 /// A tensor, or a plain number.
 ///
 /// A number has no dtype of its own: in `&x * 2.0` it takes that of `x`, if `x` can hold that *kind* of value
-/// (an integer with `2.0` becomes `f32`; see [`promote_weak`](crate::dtype::promote_weak)).
+/// (an integer with `2.0` becomes `f32`; see [`promote_weak`](crate::dtype::promote_weak)). An integer that its type
+/// does not hold, `&x + 256` for `u8`, is refused: `x` must be cast first.
 pub trait Operand {
     /// The operand as it enters an op.
     fn side(self) -> Side;
@@ -30,6 +31,14 @@ pub(super) enum Kind {
 }
 
 impl Side {
+    /// The integer that this is, where `dtype` is a type of integers and does not hold it.
+    pub(super) fn beyond(&self, dtype: DType) -> Option<String> {
+        let Kind::Number(value, _) = self.0 else { return None };
+        let (want, got) =
+            (whole(value)?, dispatch!(dtype in [stored], T => whole(T::from_wide(value).wide()))?);
+        (dtype != DType::Bool && want != got).then(|| want.to_string())
+    }
+
     /// As a tensor: a number becomes one of type `dtype`, near the operand `beside` in memory.
     pub(super) fn into_tensor(self, dtype: DType, beside: Option<&Tensor>) -> Tensor {
         match self.0 {
@@ -39,6 +48,14 @@ impl Side {
                 beside.map_or_else(|| Array::scalar(value), |x| Array::scalar_in(x.array().pool(), value)).into()
             }),
         }
+    }
+}
+
+fn whole(value: Wide) -> Option<i128> {
+    match value {
+        Wide::Integer(value) => Some(value.into()),
+        Wide::Unsigned(value) => Some(value.into()),
+        Wide::Inexact(_) => None,
     }
 }
 
@@ -138,6 +155,24 @@ mod tests {
         assert_eq!((&n + 254).to_vec::<u8>(), [255, 1]);
         assert_eq!((-(&n * 0.5)).to_vec::<f32>(), [-0.5, -1.5]);
         assert_eq!((Tensor::from([true, false]) + 1).to_vec::<i32>(), [2, 1]);
+    }
+
+    #[test]
+    fn numbers_beyond_the_tensors_type_are_refused() {
+        let refused = |f: &dyn Fn() -> Tensor| {
+            let payload =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).expect_err("it is accepted");
+            payload.downcast_ref::<String>().expect("a message").clone()
+        };
+        let n = Tensor::from([100u8, 200]);
+        let message = refused(&|| n.clip(0, 300));
+        assert!(message.contains("u8 does not hold 300"), "{message}");
+        refused(&|| n.lt(-1));
+        refused(&|| Tensor::from([1]).lt(3_000_000_000i64));
+        refused(&|| Tensor::from([1i64]).add(u64::MAX));
+        assert_eq!(n.clip(0, 150.5).to_vec::<f32>(), [100.0, 150.5]);
+        assert_eq!((Tensor::from([u64::MAX]) - u64::MAX).to_vec::<u64>(), [0]);
+        assert_eq!(Tensor::from([true]).logical_and(true).to_vec::<bool>(), [true]);
     }
 
     #[test]

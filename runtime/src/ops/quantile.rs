@@ -29,6 +29,9 @@ pub fn quantile(x: &Tensor, q: f64, dim: isize) -> Tensor {
         );
         violation("quantile", &rule, &[x], Location::caller());
     }
+    if x.dtype().is_complex() {
+        violation("quantile", "complex numbers have no order", &[x], Location::caller());
+    }
     let x = cast(x, promote_weak(x.dtype(), DType::F32));
     let (sorted, place) = (sort(&x, dim), q * (n - 1) as f64);
     let (low, high) = (sorted.index(dim, place.floor() as isize), sorted.index(dim, place.ceil() as isize));

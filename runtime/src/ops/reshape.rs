@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use crate::array::{Array, Dims};
+use crate::array::{Array, Dims, count};
 use crate::bind::bind;
 use crate::dtype::DType;
 use crate::error::violation;
@@ -105,7 +105,7 @@ pub(crate) fn reshaped(x: &Tensor, dims: Dims) -> Tensor {
 
 /// Puts the size that is left in the place of -1; `None` if the dims do not hold `len` elements.
 fn resolve(len: usize, wanted: &[isize]) -> Option<Dims> {
-    let known: usize = wanted.iter().filter(|&&dim| dim != -1).map(|&dim| dim.max(0) as usize).product();
+    let known = count(wanted.iter().filter(|&&dim| dim != -1).map(|&dim| dim.max(0) as usize))?;
     let open = wanted.iter().filter(|&&dim| dim == -1).count();
     let rest = if open == 1 { len.checked_div(known)? } else { 1 };
     let fits = open <= 1 && wanted.iter().all(|&dim| dim >= -1) && known * rest == len;

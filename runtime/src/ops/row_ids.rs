@@ -46,7 +46,7 @@ pub(super) fn check_ids(op: &str, x: &Tensor, ids: &Tensor, at: RowDims, n: usiz
 }
 
 /// The first number that names no row, and where it is: `[0, 1]`, or `[0, 1] (batch 7)`.
-fn first_outside(ids: &Tensor, n: usize) -> Option<(i64, String)> {
+fn first_outside(ids: &Tensor, n: usize) -> Option<(String, String)> {
     let range = -(n as i64)..n as i64;
     let all = as_i64(ids.array()).contiguous();
     let flat = all.as_slice::<i64>().iter().position(|id| !range.contains(id))?;
@@ -61,7 +61,11 @@ fn first_outside(ids: &Tensor, n: usize) -> Option<(i64, String)> {
         .map(|(axis, lane)| format!("{} {}", axis.name(), axis.lanes().start + lane));
     let lanes: Vec<String> = lanes.collect();
     let lanes = if lanes.is_empty() { String::new() } else { format!(" ({})", lanes.join(", ")) };
-    Some((all.as_slice::<i64>()[flat], format!("{dims:?}{lanes}")))
+    let id = match ids.dtype() {
+        DType::U64 => ids.array().contiguous().as_slice::<u64>()[flat].to_string(),
+        _ => all.as_slice::<i64>()[flat].to_string(),
+    };
+    Some((id, format!("{dims:?}{lanes}")))
 }
 
 /// Numbers that are larger name no row either.

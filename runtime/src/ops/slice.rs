@@ -168,11 +168,11 @@ impl Tensor {
 fn bounds(range: impl RangeBounds<usize>, size: usize) -> (usize, usize) {
     let start = match range.start_bound() {
         Bound::Included(&start) => start,
-        Bound::Excluded(&before) => before + 1,
+        Bound::Excluded(&before) => before.saturating_add(1),
         Bound::Unbounded => 0,
     };
     let stop = match range.end_bound() {
-        Bound::Included(&last) => last + 1,
+        Bound::Included(&last) => last.saturating_add(1),
         Bound::Excluded(&stop) => stop,
         Bound::Unbounded => size,
     };
@@ -276,6 +276,12 @@ mod tests {
     #[should_panic(expected = "slice: 2..9 by 1 is not inside dim 1 of size 5")]
     fn a_slice_stays_inside() {
         counting().slice(1, 2..9);
+    }
+
+    #[test]
+    #[should_panic(expected = "is not inside dim 1 of size 5")]
+    fn a_range_that_no_dim_has() {
+        counting().slice(1, 0..=usize::MAX);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Order along a dim: `argsort`, `sort`, `top_k`, `median`.
 
 use std::cmp::Ordering;
+use std::panic::Location;
 
 use super::{quantile, take_along_dim};
 use crate::array::{Array, Dims};
 use crate::bind::bind;
 use crate::dtype::{DType, dispatch};
+use crate::error::violation;
 use crate::op::Op;
 use crate::tensor::Tensor;
 use crate::types::{AxisSet, TensorType};
@@ -48,6 +50,9 @@ pub fn sort(x: &Tensor, dim: isize) -> Tensor {
 #[track_caller]
 pub fn top_k(x: &Tensor, k: usize) -> (Tensor, Tensor) {
     let last = x.dim_index("top_k", -1);
+    if k > x.dims()[last] {
+        violation("top_k", &format!("{k} of {} elements", x.dims()[last]), &[x], Location::caller());
+    }
     let places = bind(ArgSort { dim: last, descending: true }, &[x]).slice(-1, ..k);
     (take_along_dim(x, &places, -1), places)
 }
@@ -175,5 +180,17 @@ mod tests {
         check_grads(|x: &Tensor| top_k(&x.square(), 2).0.square() + median(x, 0).sum(()), &x, 2);
         check_lanes(|x: &Tensor| x.sort(0), &x);
         check_lanes(|x: &Tensor| top_k(x, 2).1, &x);
+    }
+
+    #[test]
+    #[should_panic(expected = "top_k: 3 of 2 elements")]
+    fn no_more_than_there_are() {
+        top_k(&Tensor::from([1.0, 2.0]), 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "quantile: complex numbers have no order")]
+    fn complex_numbers_have_no_middle() {
+        median(&complex(Tensor::from([1.0]), Tensor::from([0.0])), 0);
     }
 }

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "take: index 9223372036854775807 at [0] is out of range")]
+    #[should_panic(expected = "take: index 18446744073709551615 at [0] is out of range")]
     fn the_largest_number_is_not_the_last_row() {
         counting().take(&Tensor::from([u64::MAX]), 0);
     }

@@ -4,7 +4,7 @@ use std::panic::Location;
 
 use crate::tree::{Path, Tree, difference};
 
-/// A gradient must have the structure of the model, and each leaf the type of its parameter.
+/// Parameters must be real numbers; a gradient must have their structure, and each leaf the type of its parameter.
 ///
 /// # Panics
 /// If not, naming the first leaf that differs.
@@ -16,6 +16,15 @@ pub(super) fn gradient_fits<M: Tree>(name: &str, model: &M, gradient: &M, site: 
     model.visit(&Path::ROOT, &mut |path, parameter| {
         let gradient = gradients.next().expect("the same structure");
         let (want, got) = (parameter.ty(), gradient.ty());
+        if !want.dtype.is_float() {
+            let help = if want.dtype.is_complex() {
+                "make parameters of its real and its imaginary part"
+            } else {
+                "keep it apart from what is trained"
+            };
+            let (file, line) = (site.file(), site.line());
+            panic!("{name}: the parameter at `{path}` is no real number: {want}\n   help: {help}\n   at {file}:{line}");
+        }
         if want == got {
             return;
         }

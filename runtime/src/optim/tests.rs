@@ -69,3 +69,16 @@ fn large_gradients_are_scaled_down() {
     );
     assert_eq!(clip_by_global_norm(&Tensor::from([0.0, 0.0]), 0.0).0.to_vec::<f64>(), [0.0, 0.0]);
 }
+
+#[test]
+#[should_panic(expected = "no norm is at most -1")]
+fn a_norm_is_not_negative() {
+    clip_by_global_norm(&Tensor::from([3.0]), -1.0);
+}
+
+#[test]
+#[should_panic(expected = "sgd: the parameter at `` is no real number: c128[1]")]
+fn complex_parameters_have_no_downhill() {
+    let z = crate::ops::complex(Tensor::from([1.0]), Tensor::from([1.0]));
+    sgd(0.1).update(&mut z.clone(), &z);
+}

@@ -296,6 +296,10 @@ pub(crate) fn prepare<const N: usize>(op: &str, class: Class, sides: [Side; N]) 
     }
     let dtype = class.lift(common_dtype(&sides));
     let beside = sides.iter().find_map(tensor_of).cloned();
+    if let Some(number) = sides.iter().find_map(|side| side.beyond(dtype)) {
+        let rule = format!("{dtype} does not hold {number}\n   help: cast the tensor to a type that does");
+        violation(op, &rule, &beside.iter().collect::<Vec<_>>(), Location::caller());
+    }
     let mut tensors = sides.map(|side| side.into_tensor(dtype, beside.as_ref()));
     if !class.has(dtype) {
         let rule = format!("its elements {}, and they are {dtype}", class.says());
