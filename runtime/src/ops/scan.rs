@@ -1,12 +1,14 @@
 //! Cumulative ops along a dim: `cumsum`, `cumprod`, `cummax`, `cummin`, `cumlogsumexp`.
 
-use super::{add, concat, logaddexp, maximum, minimum, mul, pad};
+use super::reshape::reshaped;
+use super::{concat, logaddexp, maximum, minimum, mul, slice, slice_step, stack};
 use crate::array::{Array, Dims, kernels};
 use crate::bind::bind;
 use crate::dtype::{DType, Scalar, dispatch};
 use crate::op::Op;
 use crate::ops::cast;
 use crate::tensor::Tensor;
+use crate::tree::Tree;
 use crate::types::{AxisSet, TensorType};
 
 /// The sums of the first 1, 2, … elements along `dim`; of bools, counts (`i32`).
@@ -72,35 +74,36 @@ pub fn cumlogsumexp(x: &Tensor, dim: isize) -> Tensor {
     prefixes(x, x.dim_index("cumlogsumexp", dim), &|a, b| logaddexp(a, b))
 }
 
-/// The combinations of the first 1, 2, … elements along `dim`, by an associative function: pairs are combined,
-/// their prefixes are every second result, and one more step gives the others (Blelloch, "Prefix sums and their
-/// applications", 1990). Work is linear, and the tape grows with the logarithm of the size.
-#[track_caller]
 fn prefixes(x: &Tensor, dim: usize, combine: &dyn Fn(&Tensor, &Tensor) -> Tensor) -> Tensor {
-    let (n, at) = (x.dims()[dim], dim as isize);
-    if n < 2 {
-        return x.clone();
-    }
-    let pairs = combine(&x.slice_step(at, ..n - 1, 2), &x.slice_step(at, 1.., 2));
-    let odd = prefixes(&pairs, dim, combine);
-    let first = x.slice(at, ..1);
-    if n == 2 {
-        return concat(&[&first, &odd], at);
-    }
-    let rest = combine(&odd.slice(at, ..(n - 1) / 2), &x.slice_step(at, 2.., 2));
-    interleave(&concat(&[&first, &rest], at), &odd, dim)
+    prefixes_of(x, x.dims()[dim], dim as isize, combine)
 }
 
-/// Elements of `even` and `odd` in turn; `even` may have one more.
-#[track_caller]
-fn interleave(even: &Tensor, odd: &Tensor, dim: usize) -> Tensor {
-    let (more, less) = (even.dims()[dim], odd.dims()[dim]);
-    let spaced = |x: &Tensor, before: usize, after: usize| {
-        let mut widths = vec![(0, 0, 0); x.ndim()];
-        widths[dim] = (before, after, 1);
-        pad(x, &widths, 0.0)
-    };
-    add(spaced(even, 0, usize::from(more == less)), spaced(odd, 1, more - less))
+/// The combinations of the first 1, 2, … of `n` places along `dim` of every leaf, by an associative function: pairs are
+/// combined, their prefixes are every second result, and one more step gives the others (Blelloch, "Prefix sums and
+/// their applications", 1990). Work is linear, and the tape grows with the logarithm of the size.
+pub(crate) fn prefixes_of<X: Tree>(xs: &X, n: usize, dim: isize, combine: &dyn Fn(&X, &X) -> X) -> X {
+    if n < 2 {
+        return xs.clone();
+    }
+    let every_second = |from: usize, to: usize| xs.map_leaves(|x| slice_step(x, dim, from..to, 2));
+    let joined = |a: &X, b: &X| a.zip_leaves(b, |_, a, b| concat(&[a, b], dim));
+    let odd = prefixes_of(&combine(&every_second(0, n - 1), &every_second(1, n)), n / 2, dim, combine);
+    let first = xs.map_leaves(|x| slice(x, dim, ..1));
+    if n == 2 {
+        return joined(&first, &odd);
+    }
+    let before = odd.map_leaves(|x| slice(x, dim, ..(n - 1) / 2));
+    let even = joined(&first, &combine(&before, &every_second(2, n)));
+    even.zip_leaves(&odd, |_, even, odd| interleaved(even, odd, dim as usize))
+}
+
+/// Places along `dim` in turn; there may be one more of the even ones.
+fn interleaved(even: &Tensor, odd: &Tensor, dim: usize) -> Tensor {
+    let (at, pairs) = (dim as isize, odd.dims()[dim]);
+    let mut dims = Dims::from_slice(odd.dims());
+    dims[dim] *= 2;
+    let joined = reshaped(&stack(&[&slice(even, at, ..pairs), odd], at + 1), dims);
+    if even.dims()[dim] == pairs { joined } else { concat(&[&joined, &slice(even, at, pairs..)], at) }
 }
 
 struct CumSum {
@@ -206,5 +209,14 @@ mod tests {
         let x = Tensor::from([2.0f64, 2.0, 1.0]);
         let gradient = grad(|x: &Tensor| cummax(x, 0).sum(())).at(&x);
         assert_eq!(gradient.to_vec::<f64>(), [2.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn the_sign_of_zero_stays() {
+        for n in 1..6 {
+            let x = Tensor::from(vec![-0.0f64; n]);
+            let zeros = [cummax(&x, 0), cummin(&x, 0)].map(|x| x.to_vec::<f64>()).concat();
+            assert!(zeros.iter().all(|x| x.is_sign_negative()), "{zeros:?}");
+        }
     }
 }
