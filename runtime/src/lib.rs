@@ -22,7 +22,7 @@ pub mod jacobian;
 pub mod jvp;
 mod listed;
 pub mod nn;
-pub mod op;
+pub(crate) mod op;
 pub mod ops;
 pub mod optim;
 mod partial;
