@@ -15,7 +15,9 @@ use axisgrad::optim::{AdamWState, adamw};
 use axisgrad::prelude::*;
 use axisgrad::report::{self, Curve, Progress};
 use axisgrad_examples::digits::{self, CLASSES, Digits, PIXELS};
+use axisgrad_examples::summary;
 use clap::Parser;
+use serde_json::json;
 
 /// Trains a classifier with two hidden layers on the 1,797 handwritten digits of the UCI repository.
 #[derive(Parser)]
@@ -122,34 +124,23 @@ fn train(w: &Worker, args: &Args, started: Instant) -> Result<Option<serde_json:
     let (mut run, mut state) = args.run.open(w, State::init(w, args))?;
     let mut progress = Progress::new("digits", state.batches.len(), w.is_root());
     let mut curve = Curve::append(args.curve.as_deref().filter(|_| w.is_root()))?;
-    let mut train_loss = None;
+    let mut train_loss = f64::NAN;
     while let Some((x, label)) = state.batches.next() {
         let _step = report::step(run.steps() as usize);
         let (x, label) = (w.unstack(&x, "batch"), w.unstack(&label, "batch"));
         let step = value_and_grad(mean_loss).reduce_axes(["batch"]);
         if let Some((loss, gradient)) = run.finite(&step, (&state.model, &x, &label))? {
             state.optimizer.update(&mut state.model, &gradient);
-            train_loss = Some(loss.item::<f32>());
-            curve.point(run.steps() + 1, f64::from(loss.item::<f32>()))?;
+            train_loss = f64::from(loss.item::<f32>());
+            curve.point(run.steps() + 1, train_loss)?;
         }
-        progress.step(|| format!("loss {:.4}", train_loss.unwrap_or(f32::NAN)));
+        progress.step(|| format!("loss {train_loss:.4}"));
         run.step(&state)?;
     }
     progress.finish();
     let steps = run.steps();
     run.finish(&state)?;
     let test_accuracy = accuracy(w, &state.model, &tensors(digits::test()));
-    Ok(w.is_root().then(|| {
-        serde_json::json!({
-            "example": "digits",
-            "ranks": w.ranks(),
-            "threads": w.threads(),
-            "workers": w.workers(),
-            "steps": steps,
-            "train_loss": train_loss,
-            "test_accuracy": test_accuracy,
-            "params_hash": report::hash(&state.model),
-            "seconds": started.elapsed().as_secs_f64(),
-        })
-    }))
+    let (end, more) = ((steps as usize, train_loss), json!({ "test_accuracy": test_accuracy }));
+    Ok(summary(w, "digits", end, &state.model, started, more))
 }

@@ -8,9 +8,10 @@ use super::backward::{self, Squares};
 use super::{checks, gradient_of, trace_leaf};
 use crate::error::violation;
 use crate::function::{Arg, Arguments, Function, Select};
+use crate::ops::{norm, stack};
 use crate::tape::Tape;
 use crate::tensor::Tensor;
-use crate::tree::{Path, Tree};
+use crate::tree::Tree;
 
 type Site = &'static Location<'static>;
 
@@ -116,17 +117,22 @@ fn norms_of<C: Tree>(tape: &Rc<Tape>, chosen: &C, squares: &mut Squares) -> C {
     })
 }
 
-/// The norm of all leaves together, from the norms of the leaves: `f32[]{batch}` from a tree of these.
+/// The Euclidean norm of all leaves together, which may be norms themselves: `-> f32[]`, and `f32[]{batch}` of leaves
+/// that vary.
+///
+/// ```
+/// use axisgrad::{Tensor, global_norm};
+/// let gradient = (Tensor::from([3.0]), Tensor::from([0.0, 4.0]));
+/// assert_eq!(global_norm(&gradient).item::<f64>(), 5.0);
+/// ```
 ///
 /// # Panics
-/// If there are no leaves.
-pub fn global_norm(norms: &impl Tree) -> Tensor {
-    let mut sum: Option<Tensor> = None;
-    norms.visit(&Path::ROOT, &mut |_, norm| {
-        let square = norm * norm;
-        sum = Some(sum.take().map_or_else(|| square.clone(), |sum| sum + &square));
-    });
-    sum.expect("at least one leaf").sqrt()
+/// If the tree has no leaf.
+#[track_caller]
+pub fn global_norm(tree: &impl Tree) -> Tensor {
+    let norms: Vec<Tensor> = tree.leaves().iter().map(|leaf| norm(leaf, ())).collect();
+    assert!(!norms.is_empty(), "global_norm: the tree has no leaf");
+    norm(&stack(&norms.iter().collect::<Vec<_>>(), 0), ())
 }
 
 /// The sum over examples of their gradients, each scaled down to the length `max_norm` if it is longer: the gradient of

@@ -9,8 +9,9 @@ mod sgd;
 #[cfg(test)]
 mod tests;
 
+pub use crate::global_norm;
 pub use adamw::{AdamW, AdamWState, adam, adamw};
-pub use clip::{clip_by_global_norm, global_norm};
+pub use clip::clip_by_global_norm;
 pub use momentum::{Momentum, MomentumState, momentum};
 pub use schedule::{Schedule, constant, step_decay, warmup_cosine};
 pub use sgd::{Sgd, sgd};
