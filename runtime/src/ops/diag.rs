@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use super::{broadcast_to, expand_dims, eye, where_};
+use super::{broadcast_to, expand_dims, eye, where_, zeros};
 use crate::dtype::DType;
 use crate::error::violation;
 use crate::tensor::Tensor;
@@ -16,10 +16,12 @@ use crate::tensor::Tensor;
 #[track_caller]
 pub fn diag(x: &Tensor) -> Tensor {
     match *x.dims() {
-        [n] => where_(eye(DType::Bool, n), broadcast_to(&expand_dims(x, 1), &[n, n]), 0),
+        [n] => where_(eye(DType::Bool, n), broadcast_to(&expand_dims(x, 1), &[n, n]), zeros(x.dtype(), [])),
         [m, n] => {
             let size = m.min(n);
-            where_(eye(DType::Bool, size), x.slice(0, ..size).slice(1, ..size), 0).sum(1)
+            let own = x.slice(0, ..size).slice(1, ..size);
+            let own = where_(eye(DType::Bool, size), own, zeros(x.dtype(), []));
+            if x.dtype() == DType::Bool { own.any(1) } else { own.sum(1) }
         }
         _ => violation("diag", "a vector has one dim and a matrix two", &[x], Location::caller()),
     }
@@ -48,6 +50,8 @@ mod tests {
     fn values() {
         let x = Tensor::from([[1.0f32, f32::INFINITY, 3.0], [4.0, 5.0, 6.0]]);
         assert_eq!((diag(&x).to_vec::<f32>(), trace(&x).item::<f32>()), (vec![1.0, 5.0], 6.0));
+        let bools = diag(&Tensor::from([true, false]));
+        assert_eq!((bools.dtype(), diag(&bools).to_vec::<bool>()), (DType::Bool, vec![true, false]));
         assert_eq!(diag(&Tensor::from([2i32, 3])).to_vec::<i32>(), [2, 0, 0, 3]);
     }
 

@@ -30,7 +30,8 @@ use crate::types::{AxisSet, TensorType};
 /// ```
 #[track_caller]
 pub fn max_pool(x: &Tensor, window: &[usize], strides: &[usize], padding: &[(usize, usize)]) -> Tensor {
-    let (x, windows) = windowed("max_pool", x, window, strides, padding, f64::NEG_INFINITY);
+    let least = if x.dtype() == DType::Bool { 0.0 } else { f64::NEG_INFINITY };
+    let (x, windows) = windowed("max_pool", x, window, strides, padding, least);
     bind(Take { windows }, &[&x, &x])
 }
 
@@ -176,5 +177,11 @@ mod tests {
     #[should_panic(expected = "max_pool: a window [2, 0] needs as many dims, and sizes of 1 or more")]
     fn windows_have_places() {
         waves(&[3, 3], 0.0).max_pool(&[2, 0], &[], &[]);
+    }
+
+    #[test]
+    fn around_bools_there_is_nothing_true() {
+        let x = Tensor::from([false, false]);
+        assert_eq!(x.max_pool(&[2], &[1], &[(1, 0)]).to_vec::<bool>(), [false, false]);
     }
 }

@@ -35,8 +35,17 @@ const LAYOUT: Layout = Layout::Partitionable;
 ///
 /// `-> T[dims]{axis}`
 ///
-/// ```ignore
-/// let noise = along(w.axis("batch", 256), &[64], |total, range| threefry::normal::<f32>(key, Layout::default(), total, range));
+/// ```
+/// use axisgrad::prelude::*;
+/// use axisgrad::random::{along, threefry};
+/// # fn main() -> Result<()> {
+/// # Mesh::builder().axes(["batch"]).threads(2).build()?.run(|w| -> Result<()> {
+/// let normals = |total, range| threefry::normal::<f32>(w.key(0), threefry::Layout::default(), total, range);
+/// let noise = along(&w.axis("batch", 256), &[64], normals);
+/// assert_eq!(noise.ty().to_string(), "f32[64]{batch}");
+/// # Ok(())
+/// # })
+/// # }
 /// ```
 pub fn along<T: Scalar>(
     axis: &Axis,

@@ -70,13 +70,15 @@ pub fn std_ddof(x: &Tensor, dims: impl IntoDims, ddof: usize) -> Tensor {
 
 /// The Euclidean norm over dims, `()` for all: the root of the sum of squares. Its derivative at 0 is NaN.
 ///
-/// `T[..] -> R[..]` without the dims (see [`keep`](super::keep)); of complex numbers, the squared moduli count.
+/// `T[..] -> R[..]` without the dims (see [`keep`](super::keep)); integers become `f32`, and of complex numbers the
+/// squared moduli count.
 ///
 /// # Panics
 /// If a dim does not exist or is named twice.
 #[track_caller]
 pub fn norm(x: &Tensor, dims: impl IntoDims) -> Tensor {
     let along = Along::of("norm", x, &dims);
+    let x = &cast(x, promote_weak(x.dtype(), DType::F32));
     along.finish(x, sum_dims(&size_squared(x), &along.dims).sqrt())
 }
 
@@ -141,5 +143,11 @@ mod tests {
         check_grads(|x: &Tensor| x.std(1) * x.norm(0).sum(()), &x, 2);
         check_grads(|x: &Tensor| std_ddof(x, (), 1), &x, 2);
         check_lanes(|x: &Tensor| x.std(()), &x);
+    }
+
+    #[test]
+    fn norms_of_integers_do_not_overflow() {
+        assert_eq!(Tensor::from([30_000, 40_000]).norm(()).item::<f32>(), 50_000.0);
+        assert_eq!(Tensor::from([true, false]).norm(()).item::<f32>(), 1.0);
     }
 }
