@@ -49,6 +49,8 @@ fn main() -> Result<()> {
             meshes += 1;
         }
     }
+    let second = first.run(|_| Ok::<_, Error>(first.run(|_| Ok::<_, Error>(())).is_ok()))?;
+    assert!(ranks == 1 || second == simulate.is_some(), "two runs of one mesh at once");
     if first.run(|w| Ok::<_, Error>(w.is_root()))? {
         println!("{checks} checks on {meshes} meshes of {ranks} ranks");
     }

@@ -1,8 +1,8 @@
 //! From sizes and options to a mesh that fits the machine.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 use super::agree::agree;
@@ -41,6 +41,7 @@ struct Inner {
     peers: Option<Peers>,
     window: Option<Window>,
     runs: AtomicU64,
+    running: Mutex<()>,
 }
 
 #[derive(Clone)]
@@ -127,6 +128,21 @@ impl Mesh {
     /// Numbers the runs, alike on all ranks.
     pub(super) fn next_run(&self) -> u64 {
         self.0.runs.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// What a run over ranks holds while it goes on: they take their runs in order, and share memory for one.
+    ///
+    /// # Errors
+    /// If another one goes on.
+    pub(super) fn only_run(&self) -> Result<Option<MutexGuard<'_, ()>>> {
+        match (self.link(), self.0.running.try_lock()) {
+            (None, _) => Ok(None),
+            (_, Ok(only)) => Ok(Some(only)),
+            (_, Err(TryLockError::Poisoned(poisoned))) => Ok(Some(poisoned.into_inner())),
+            (_, Err(TryLockError::WouldBlock)) => {
+                Err(config("this mesh runs a program already: over ranks, one runs after another"))
+            }
+        }
     }
 
     /// What connects this rank to the others.
@@ -308,6 +324,7 @@ impl MeshBuilder {
             peers: None,
             window: None,
             runs: AtomicU64::new(0),
+            running: Mutex::new(()),
         })))
     }
 

@@ -23,7 +23,8 @@ impl Mesh {
     ///
     /// # Errors
     /// If a worker panics or returns an error, or a collective fails: the first cause, with the worker and the
-    /// line. Every other worker is woken, and stops at its next collective.
+    /// line. Every other worker is woken, and stops at its next collective. Over ranks also if the mesh runs a program
+    /// already.
     pub fn run<R, E>(&self, program: impl Fn(&Worker) -> Result<R, E> + Sync) -> Result<R>
     where
         E: Into<Box<dyn StdError + Send + Sync>>,
@@ -53,6 +54,7 @@ impl Mesh {
         S: Send,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
+        let _only = self.only_run()?;
         let processes = self.processes();
         let run = |(process, index)| run_worker(self, process, index, &program);
         let (run, keep) = (&run, &keep);
