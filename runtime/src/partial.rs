@@ -98,8 +98,7 @@ impl PartialSum {
     pub fn scatter(mut self, dim: usize, counts: &[usize], site: Site) -> Array {
         self.join();
         let Some(group) = self.axis.group().filter(|group| group.size() > 1) else {
-            let sum = self.local();
-            return cast_array(&sum, self.result);
+            return cast_array(&self.local(), self.result);
         };
         let mut dims: Dims = self.dims.clone();
         dims.remove(dim);
