@@ -143,8 +143,9 @@ where
 /// A function with a forward derivative of its own: `custom_jvp(f).defjvp(rule)`.
 ///
 /// `rule` takes the arguments and their tangents, each as a tuple, and returns what `f` returns and its tangent, which
-/// must be linear in the tangents. Gradients are the transpose of that. It is written for one position, in ops; values
-/// that a gradient is to reach must be arguments.
+/// must be linear in the tangents. Gradients are the transpose of that. The value stays that of `f` under a derivative,
+/// and so its own derivative that of the rule. It is written for one position, in ops; values that a gradient is to reach
+/// must be arguments.
 ///
 /// ```
 /// use axisgrad::{Tensor, custom_jvp, grad};

@@ -1,7 +1,7 @@
 use axisgrad::function::Function;
 use axisgrad::ops::{axis_index::index_along, gather};
 use axisgrad::worker::Bind;
-use axisgrad::{Mesh, Tensor, grad, hessian, jacrev, vmap};
+use axisgrad::{Mesh, Tensor, grad, hessian, jacrev, ops, vmap};
 
 use crate::probe::{elements, refuses, same, tensor, w, wave, xb};
 
@@ -33,6 +33,13 @@ fn unknown_name() {
 #[test]
 fn no_binding() {
     same("reduce_axes", "no_binding", &grad(wave).reduce_axes(["zzz"]).at((&w(), &xb().index(0, 0))));
+}
+
+#[test]
+fn no_binding_beside_an_axis_of_the_functions_own() {
+    let norm =
+        |w: &Tensor| vmap(|w: &Tensor| ops::psum(&(w * w), "inner")).axis("inner").out_axes(None).at(w);
+    assert_eq!(elements(&grad(norm).reduce_axes(["batch"]).at(&w())), elements(&(w() * 2.0)));
 }
 
 #[test]

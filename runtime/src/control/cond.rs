@@ -10,7 +10,9 @@ use crate::tree::Tree;
 /// `then` of the arguments if `condition` holds, else `otherwise` of them.
 ///
 /// Where the condition varies over an axis, both are called and each position takes its own result; then an infinite
-/// derivative of the one that is not taken is still NaN, as with [`where_`](crate::ops::where_).
+/// derivative of the one that is not taken is still NaN, as with [`where_`](crate::ops::where_). Where it does not, only
+/// the one that is taken says what the result varies over, and so how often it counts in a total gradient: one that
+/// uses no data of the batch counts once, unless [`pvary`](crate::ops::pvary()) makes it vary.
 ///
 /// ```
 /// use axisgrad::{Tensor, control::cond, vmap};

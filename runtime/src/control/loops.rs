@@ -29,7 +29,7 @@ pub fn fori_loop<C: Tree>(lower: i64, upper: i64, mut body: impl FnMut(i64, &C) 
 /// `body` of what it returned the time before, as long as `condition` of it holds.
 ///
 /// Where the condition varies over an axis, the loop goes on until it holds at no position; a position where it has
-/// ceased to hold keeps its values.
+/// ceased to hold keeps its values. After no step at all the result varies over what `init` does, whatever `body` uses.
 ///
 /// ```
 /// use axisgrad::{Tensor, control::while_loop, grad};

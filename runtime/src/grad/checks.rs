@@ -6,7 +6,7 @@ use crate::error::violation;
 use crate::tape::Tape;
 use crate::tensor::Tensor;
 use crate::tree::{Path, Tree};
-use crate::types::AxisSet;
+use crate::types::{Axis, AxisSet};
 
 type Site = &'static Location<'static>;
 
@@ -74,15 +74,17 @@ pub fn output(output: &Tensor, holomorphic: bool, site: Site) {
 /// The names of the axes that arguments and values on the tape vary over.
 pub fn axes_seen(tape: &Tape, args: &impl Tree) -> Vec<String> {
     let mut seen = Vec::new();
-    args.visit(&Path::ROOT, &mut |_, leaf| note_axes(&mut seen, leaf.axes()));
-    tape.axes_seen(&mut |axes| note_axes(&mut seen, axes));
+    args.visit(&Path::ROOT, &mut |_, leaf| note_axes(tape, &mut seen, leaf.axes()));
+    tape.axes_seen(&mut |axes| note_axes(tape, &mut seen, axes));
     seen
 }
 
-/// Adds the names of `axes`, but for those that nobody can say.
-pub fn note_axes(seen: &mut Vec<String>, axes: &AxisSet) {
-    for axis in axes.iter().filter(|axis| !axis.is_nameless()) {
-        if !seen.iter().any(|name| name == axis.name()) {
+/// Adds the names of `axes`, but for those that nobody can say, or can say only inside the function.
+pub fn note_axes(tape: &Tape, seen: &mut Vec<String>, axes: &AxisSet) {
+    let listed = |axis: &Axis| tape.reduce_axes().iter().any(|name| **name == *axis.name());
+    let inner = |axis: &Axis| axis.is_nameless() || tape.reduces(axis) && !listed(axis);
+    for axis in axes.iter() {
+        if !seen.iter().any(|name| name == axis.name()) && !inner(axis) {
             seen.push(axis.name().to_owned());
         }
     }

@@ -123,7 +123,7 @@ impl<G: Tree, V: Tree> Pullback<G, V> {
 
     fn pull(&self, nodes: Vec<Node>, ct: &V, site: Site) -> G {
         let mut seen = self.seen.clone();
-        ct.visit(&Path::ROOT, &mut |_, leaf| checks::note_axes(&mut seen, leaf.axes()));
+        ct.visit(&Path::ROOT, &mut |_, leaf| checks::note_axes(&self.tape, &mut seen, leaf.axes()));
         checks::reduced_axes_exist(self.tape.reduce_axes(), seen, site);
         let seeds = self.seeds(ct, site);
         let mut gradients: Gradients = pull_back(&self.tape, nodes, seeds, self.site);

@@ -3,10 +3,11 @@
 
 use std::panic::Location;
 
+use super::reshape::reshaped;
 use super::row_ids::{OutOfRange, check_ids, resolved};
 use super::scatter_add::added;
 use super::take::{taken, with_lanes};
-use super::{cast, maximum, minimum, mul, where_};
+use super::{cast, concat, iota, mul, where_};
 use crate::array::kernels::{Fold, RowDims, fold_rows};
 use crate::array::{Array, Dims};
 use crate::bind::bind;
@@ -62,7 +63,7 @@ pub fn scatter_mul_or(x: &Tensor, ids: &Tensor, rows: &Tensor, out_of_range: Out
 #[track_caller]
 pub fn scatter_min(x: &Tensor, ids: &Tensor, rows: &Tensor) -> Tensor {
     let [x, rows] = checked("scatter_min", x, ids, rows, OutOfRange::Refuse, Location::caller());
-    minimum(&x, combined(&rows, ids, x.dims()[0], Fold::Min, OutOfRange::Refuse))
+    with_own(&x, ids, &rows, Fold::Min)
 }
 
 /// As [`scatter_min`], with the larger.
@@ -74,7 +75,7 @@ pub fn scatter_min(x: &Tensor, ids: &Tensor, rows: &Tensor) -> Tensor {
 #[track_caller]
 pub fn scatter_max(x: &Tensor, ids: &Tensor, rows: &Tensor) -> Tensor {
     let [x, rows] = checked("scatter_max", x, ids, rows, OutOfRange::Refuse, Location::caller());
-    maximum(&x, combined(&rows, ids, x.dims()[0], Fold::Max, OutOfRange::Refuse))
+    with_own(&x, ids, &rows, Fold::Max)
 }
 
 /// The products of the rows that have the same number, for the numbers below `n`; 1 where there is none:
@@ -119,6 +120,16 @@ fn segments(op: &str, rows: &Tensor, ids: &Tensor, n: usize, fold: Fold, site: S
 #[track_caller]
 fn combined(rows: &Tensor, ids: &Tensor, n: usize, fold: Fold, out_of_range: OutOfRange) -> Tensor {
     bind(FoldRows { n, fold, out_of_range }, &[rows, ids])
+}
+
+/// The rows of `x` combined with those that have their number, as one of them.
+#[track_caller]
+fn with_own(x: &Tensor, ids: &Tensor, rows: &Tensor, fold: Fold) -> Tensor {
+    let (n, count) = (x.dims()[0], ids.len());
+    let rows = reshaped(rows, [&[count], &x.dims()[1..]].concat().into());
+    let ids = reshaped(&cast(ids, DType::I64), [count].into_iter().collect());
+    let rows = concat(&[x, &rows], 0);
+    combined(&rows, &concat(&[&iota(DType::I64, n), &ids], 0), n, fold, OutOfRange::Refuse)
 }
 
 /// `x` and `rows` in one dtype, if they fit each other and the numbers.
@@ -249,6 +260,12 @@ mod tests {
         let (ids, rows) = (Tensor::from([0, 0, 0, 1]), Tensor::from([2.0, 1.0, 2.0, 5.0]));
         let slope = grad(|rows: &Tensor| segment_max(rows, &ids, 3).slice(0, ..2).sum(())).at(&rows);
         assert_eq!(slope.to_vec::<f64>(), [0.5, 0.0, 0.5, 1.0]);
+        let (ids, rows, x) =
+            (Tensor::from([0u8, 0, 0]), Tensor::from([1.0, 1.0, 1.0]), Tensor::from([1.0, 5.0]));
+        for f in [scatter_max, scatter_min] {
+            let slope = grad(|x: &Tensor| f(x, &ids, &rows).sum(())).at(&x);
+            assert_eq!(slope.to_vec::<f64>(), [0.25, 1.0]);
+        }
     }
 
     #[test]
