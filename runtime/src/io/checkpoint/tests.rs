@@ -16,7 +16,7 @@ use super::load::{Loaded, last_whole};
 use super::manifest::{MANIFEST, Manifest};
 use super::save::Share;
 use super::{Run, RunArgs};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::prelude::*;
 use crate::random::normal;
 use crate::tree::Saved;
@@ -192,49 +192,6 @@ fn a_second_run_in_the_same_directory_is_refused() {
     };
     let text = mesh(1, 1, 1).run(twice).unwrap();
     assert!(text.contains("another run writes its checkpoints there"), "{text}");
-}
-
-#[test]
-fn a_signal_ends_the_run_after_a_step_on_all_workers() {
-    let scratch = Scratch::new();
-    let args = RunArgs { save_every: 100, ..scratch.args() };
-    let train = |w: &Worker| -> Result<()> {
-        let (mut run, mut x) = args.open(w, Tensor::from(0.0))?;
-        while run.steps() < 1000 {
-            x = &x + 1.0;
-            if run.steps() == 41 && w.index() == 1 {
-                signal_hook::low_level::raise(signal_hook::consts::SIGUSR1).expect("raised");
-            }
-            run.step(&x)?;
-        }
-        run.finish(&x)
-    };
-    let stopped = mesh(2, 2, 1).run(train).unwrap_err();
-    assert_eq!(stopped.kind(), ErrorKind::Stopped);
-    let text = stopped.to_string();
-    assert!(text.starts_with("SIGUSR1 ended the run after step "), "{text}");
-    let loaded = last_whole(&scratch.0).unwrap().expect("a checkpoint");
-    // Steps are short here, and workers ask each other every 64.
-    assert!((42..200).contains(&loaded.step), "{text}");
-    assert!(text.contains(&format!("step {};", loaded.step)), "{text}");
-    assert_eq!(loaded.tensors[""].1, (loaded.step as f64).to_le_bytes());
-}
-
-#[test]
-fn a_signal_that_no_step_has_heard_ends_the_run_when_it_finishes() {
-    let scratch = Scratch::new();
-    let train = |w: &Worker| -> Result<()> {
-        let (mut run, x) = scratch.args().open(w, Tensor::from(0.0))?;
-        run.step(&x)?;
-        if w.index() == 1 {
-            signal_hook::low_level::raise(signal_hook::consts::SIGUSR1).expect("raised");
-        }
-        run.finish(&x)
-    };
-    let stopped = mesh(2, 2, 1).run(train).unwrap_err();
-    assert_eq!(stopped.kind(), ErrorKind::Stopped);
-    assert!(stopped.to_string().starts_with("SIGUSR1 ended the run after step 1;"), "{stopped}");
-    assert_eq!(last_whole(&scratch.0).unwrap().expect("a checkpoint").step, 1);
 }
 
 /// A disk that does so many operations and then none, as when the process is killed there: of the one where it
