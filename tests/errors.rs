@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use axisgrad::data::Batches;
 use axisgrad::nn::{self, Linear};
 use axisgrad::ops;
 use axisgrad::optim::{adamw, sgd};
@@ -139,6 +140,32 @@ fn an_axis_that_nothing_varies_over() {
     );
 }
 
+/// By every transform, with the line that calls it.
+#[test]
+fn an_axis_listed_twice() {
+    let twice = ["batch", "batch"];
+    let sum = |x: &Tensor| x.sum(());
+    let expected = "grad: `batch` is in reduce_axes twice\n   at <line>";
+    assert_eq!(message(|| drop(grad(sum).reduce_axes(twice).at(&ones(&[3])))), expected);
+    assert_eq!(message(|| drop(jacrev(sum).reduce_axes(twice).at(&ones(&[3])))), expected);
+    assert_eq!(message(|| drop(linear_transpose(sum).reduce_axes(twice).at(&ones(&[3])))), expected);
+}
+
+#[test]
+fn a_jacobian_over_an_axis_that_nothing_varies_over() {
+    let text = message_with_batch(|_, x| {
+        drop(jacrev(|w: &Tensor, x: &Tensor| w.dot(x)).reduce_axes(["bacth"]).at((&ones(&[3]), x)));
+    });
+    assert!(text.contains("nothing in the function varies over `bacth`"), "{text}");
+    assert!(text.ends_with("at <line>"), "{text}");
+}
+
+#[test]
+fn examples_that_have_no_rows() {
+    let text = message(|| drop(Batches::of(&Tensor::from(1.0), 2)));
+    assert_eq!(text, "batches: a leaf without dims has no rows");
+}
+
 #[test]
 fn an_axis_that_leaves_no_trace_may_be_listed() {
     with_batch(|_, x| {
@@ -267,6 +294,31 @@ fn workers_that_call_different_things() {
         "{error}"
     );
     assert!(error.contains("worker 1 calls gather f32[3] (errors.rs:"), "{error}");
+}
+
+/// Operands alike, and the same operation, by which they would yet exchange other things.
+#[test]
+fn workers_that_call_the_same_thing_otherwise() {
+    let mesh = Mesh::builder().axes(["batch"]).threads(2).build().expect("a mesh");
+    type Call = fn(&Tensor, bool);
+    let calls: [(&str, Call); 3] = [
+        ("ppermute", |x, one| {
+            drop(ppermute(x, "batch", if one { &[(0, 1), (1, 0)] } else { &[(0, 0), (1, 1)] }))
+        }),
+        ("all_to_all", |x, one| drop(all_to_all(x, "batch", 0, isize::from(one)))),
+        ("psum_scatter", |x, one| drop(psum_scatter(x, "batch", isize::from(one)))),
+    ];
+    for (name, call) in calls {
+        let run = |w: &Worker| {
+            call(&w.unstack(&ones(&[2, 2, 2]), "batch"), w.index() == 1);
+            Ok::<_, axisgrad::Error>(())
+        };
+        let error = mesh.run(run).expect_err("the calls differ").to_string();
+        assert!(
+            error.starts_with("collective mismatch") && error.contains(&format!("worker 1 calls {name} f32")),
+            "{error}"
+        );
+    }
 }
 
 /// A contract broken on one worker ends the run with its message.

@@ -144,9 +144,8 @@ impl Axis {
 
 impl PartialEq for Axis {
     fn eq(&self, other: &Self) -> bool {
-        let single = || self.is_single() || other.is_single();
         self.is(other)
-            || !single()
+            || !(self.is_single() || other.is_single())
                 && self.order(other) == Ordering::Equal
                 && self.0.size == other.0.size
                 && self.0.lanes == other.0.lanes

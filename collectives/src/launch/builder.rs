@@ -414,6 +414,8 @@ mod tests {
         );
         assert!(fit(Mesh::builder().axis("batch", 0), 1, 1).contains("axis `batch` has no workers"));
         assert!(fit(Mesh::builder().axes(["batch"]).threads(0), 1, 1).contains("--threads"));
+        let half = usize::MAX / 2 + 1;
+        assert!(fit(Mesh::builder().axis("batch", 2).axis("model", half), 1, 1).contains("but there are 1"));
     }
 
     #[test]

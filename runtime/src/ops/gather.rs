@@ -40,12 +40,8 @@ impl Tensor {
     #[track_caller]
     pub fn unstack(&self, name: &str, dim: isize) -> Tensor {
         let dim = self.dim_index("unstack", dim);
-        unstack_at(
-            self,
-            &Axis::on_lanes(name, self.dims()[dim], moment(), Lanes::Unstacked),
-            dim,
-            Location::caller(),
-        )
+        let axis = Axis::on_lanes(name, self.dims()[dim], moment(), Lanes::Unstacked);
+        unstack_at(self, &axis, dim, Location::caller())
     }
 }
 
