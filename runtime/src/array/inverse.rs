@@ -27,7 +27,7 @@ pub trait Inverse: Copy {
 }
 
 macro_rules! inverses {
-    ($($t:ident),*) => {$(
+    ($($t:ident $asinh:ident $acosh:ident;)*) => {$(
         impl Inverse for $t {
             #[inline]
             fn inverse_sine(self) -> Self {
@@ -43,11 +43,12 @@ macro_rules! inverses {
             }
             #[inline]
             fn inverse_hyperbolic_sine(self) -> Self {
-                self.asinh()
+                // The standard library's overflows in its square.
+                libm::$asinh(self)
             }
             #[inline]
             fn inverse_hyperbolic_cosine(self) -> Self {
-                self.acosh()
+                libm::$acosh(self)
             }
             #[inline]
             fn inverse_hyperbolic_tangent(self) -> Self {
@@ -59,11 +60,11 @@ macro_rules! inverses {
         impl Inverse for Complex<$t> {
             fn inverse_sine(self) -> Self {
                 let (below, above) = (Self::new(1.0 - self.re, -self.im).sqrt(), (self + 1.0).sqrt());
-                Self::new(self.re.atan2((below * above).re), (below.conj() * above).im.asinh())
+                Self::new(self.re.atan2((below * above).re), (below.conj() * above).im.inverse_hyperbolic_sine())
             }
             fn inverse_cosine(self) -> Self {
                 let (below, above) = (Self::new(1.0 - self.re, -self.im).sqrt(), (self + 1.0).sqrt());
-                Self::new(2.0 * below.re.atan2(above.re), (above.conj() * below).im.asinh())
+                Self::new(2.0 * below.re.atan2(above.re), (above.conj() * below).im.inverse_hyperbolic_sine())
             }
             fn inverse_tangent(self) -> Self {
                 let turned = Self::new(-self.im, self.re).inverse_hyperbolic_tangent();
@@ -75,7 +76,7 @@ macro_rules! inverses {
             }
             fn inverse_hyperbolic_cosine(self) -> Self {
                 let (below, above) = ((self - 1.0).sqrt(), (self + 1.0).sqrt());
-                Self::new((below.conj() * above).re.asinh(), 2.0 * below.im.atan2(above.re))
+                Self::new((below.conj() * above).re.inverse_hyperbolic_sine(), 2.0 * below.im.atan2(above.re))
             }
             fn inverse_hyperbolic_tangent(self) -> Self {
                 let (x, y) = (self.re, self.im);
@@ -86,7 +87,10 @@ macro_rules! inverses {
         }
     )*};
 }
-inverses!(f32, f64);
+inverses! {
+    f32 asinhf acoshf;
+    f64 asinh acosh;
+}
 
 #[cfg(test)]
 mod tests {
@@ -102,6 +106,17 @@ mod tests {
             );
         }
         assert!((0.999_999_999f64.inverse_hyperbolic_tangent() - 10.708_206_522_644_144).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_largest_numbers_have_inverses() {
+        let large = 1.7e308f64;
+        let expected = large.ln() + std::f64::consts::LN_2;
+        assert!((large.inverse_hyperbolic_cosine() / expected - 1.0).abs() < 1e-15);
+        assert!(((-large).inverse_hyperbolic_sine() / -expected - 1.0).abs() < 1e-15);
+        let expected = 3e38f32.ln() + std::f32::consts::LN_2;
+        assert!((3e38f32.inverse_hyperbolic_cosine() / expected - 1.0).abs() < 1e-6);
+        assert!((3e38f32.inverse_hyperbolic_sine() / expected - 1.0).abs() < 1e-6);
     }
 
     type F = fn(Complex<f64>) -> Complex<f64>;

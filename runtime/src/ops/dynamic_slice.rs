@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 
+use super::pvary::pvary_over;
 use super::row_ids::OutOfRange;
 use super::take::take_or;
 use super::{cast, iota, reshape::reshaped, where_};
@@ -22,7 +23,7 @@ use crate::tensor::Tensor;
 #[track_caller]
 pub fn dynamic_slice(x: &Tensor, starts: &[&Tensor], sizes: &[usize]) -> Tensor {
     check_window("dynamic_slice", x, starts, sizes);
-    let mut window = x.clone();
+    let mut window = varying_with(x, starts);
     for (dim, (start, &size)) in starts.iter().zip(sizes).enumerate() {
         if size < x.dims()[dim] {
             let ids = first(start, x.dims()[dim], size) + iota(DType::I64, size);
@@ -50,12 +51,19 @@ pub fn dynamic_update_slice(x: &Tensor, update: &Tensor, starts: &[&Tensor]) -> 
         if size > 0 {
             spread = take_or(&spread, &ids, dim as isize, OutOfRange::Clip);
         } else {
-            return cast(x, dtype);
+            return varying_with(&cast(x, dtype), &[&[update], starts].concat());
         }
         let along: Dims = (0..x.ndim()).map(|other| if other == dim { n } else { 1 }).collect();
         inside = inside.logical_and(reshaped(&ids.ge(0).logical_and(ids.lt(size as i64)), along));
     }
     where_(&inside, &spread, cast(x, dtype))
+}
+
+/// `x`, which varies with the others even where they do not matter: so what its gradient is does not depend on dims.
+#[track_caller]
+fn varying_with(x: &Tensor, others: &[&Tensor]) -> Tensor {
+    let site = Location::caller();
+    others.iter().fold(x.clone(), |x, other| pvary_over(&x, other.axes(), site))
 }
 
 #[track_caller]
@@ -90,6 +98,7 @@ mod tests {
     use super::super::waves::waves;
     use super::*;
     use crate::check::{check_grads, check_lanes};
+    use crate::grad::grad;
 
     #[test]
     fn windows_fit() {
@@ -102,6 +111,19 @@ mod tests {
         let update = Tensor::from([[7], [8]]);
         let y = dynamic_update_slice(&x, &update, &[&5.into(), &2.into()]);
         assert_eq!(y.to_vec::<i32>(), [0, 1, 2, 3, 10, 11, 7, 13, 20, 21, 8, 23]);
+    }
+
+    /// A window of everything is at the only place that there is, wherever that is said to be.
+    #[test]
+    fn it_varies_with_its_place_whatever_its_size() {
+        let (x, starts) = (waves(&[2], 0.3), Tensor::from([0, 1, 2]).unstack("batch", 0));
+        let nothing = Tensor::from([0.0; 0]);
+        for size in [1, 2] {
+            let part = |x: &Tensor| dynamic_slice(x, &[&starts], &[size]).sum(());
+            assert_eq!(grad(part).reduce_axes(["batch"]).at(&x).sum(()).item::<f64>(), 3.0 * size as f64);
+        }
+        let all = |x: &Tensor| dynamic_update_slice(x, &nothing, &[&starts]).sum(());
+        assert_eq!(grad(all).reduce_axes(["batch"]).at(&x).to_vec::<f64>(), [3.0, 3.0]);
     }
 
     #[test]

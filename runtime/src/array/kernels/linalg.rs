@@ -126,8 +126,15 @@ pub fn eigenvectors(a: &Array) -> Array {
 
 /// The decomposition, and the order of ascending eigenvalues.
 fn eigen<T: ComplexField>(a: DMatrix<T>) -> Option<(SymmetricEigen<T, Dyn>, Vec<usize>)> {
-    let rounds = rounds(&a)?;
-    let eigen = SymmetricEigen::try_new(a, T::RealField::simd_default_epsilon(), rounds)?;
+    let (rounds, rows, lift) = (rounds(&a)?, a.nrows(), a.camax());
+    let found = |a| SymmetricEigen::try_new(a, T::RealField::simd_default_epsilon(), rounds);
+    let mut eigen = found(a.clone())?;
+    // Of a matrix of low rank so little may be left on the way that its square is zero, by which it is divided. With the
+    // identity there is more.
+    if !eigen.eigenvalues.iter().all(|value| value.is_finite()) {
+        eigen = found(a + DMatrix::from_diagonal_element(rows, rows, T::from_real(lift.clone())))?;
+        eigen.eigenvalues.add_scalar_mut(-lift);
+    }
     let mut order: Vec<usize> = (0..eigen.eigenvalues.len()).collect();
     let values = &eigen.eigenvalues;
     order.sort_by(|&i, &j| values[i].partial_cmp(&values[j]).unwrap_or(std::cmp::Ordering::Equal));
@@ -265,6 +272,20 @@ mod tests {
         assert!(lower[0].is_nan() && lower[1] == 0.0 && lower[2].is_nan());
         for a in [eigenvalues(&nan), eigenvectors(&nan), cofactors(&nan)] {
             assert!(a.to_vec::<f64>().iter().all(|x| x.is_nan()));
+        }
+    }
+
+    #[test]
+    fn eigenvalues_of_matrices_of_rank_one() {
+        for n in [2, 8, 30, 77] {
+            let ones = Array::ones(DType::F32, [n, n]);
+            let (values, vectors) = (eigenvalues(&ones).to_vec::<f32>(), eigenvectors(&ones).to_vec::<f32>());
+            let (last, zeros) = values.split_last().expect("values");
+            assert!((last / n as f32 - 1.0).abs() < 1e-5, "{n}: {last}");
+            assert!(zeros.iter().all(|value| value.abs() < 1e-4), "{n}: {zeros:?}");
+            let along = (n as f32).sqrt().recip();
+            assert!(vectors.iter().skip(n - 1).step_by(n).all(|x| (x.abs() - along).abs() < 1e-5), "{n}");
+            assert!(vectors.iter().all(|x| x.is_finite()), "{n}");
         }
     }
 
