@@ -174,6 +174,18 @@ fn an_axis_that_leaves_no_trace_may_be_listed() {
     });
 }
 
+/// A penalty on weights that are spread over `model` has nothing to do with the batch.
+#[test]
+fn an_axis_of_the_mesh_may_be_listed() {
+    let mesh = Mesh::builder().axes(["batch"]).axis("model", 2).threads(2).build().expect("a mesh");
+    let run = |w: &Worker| -> Result<_> {
+        let weights = w.unstack(&ones(&[2, 3]), "model");
+        let gradient = grad(|w: &Tensor| w.square().sum(())).reduce_axes(["batch"]).at(&weights);
+        Ok(gather(&gradient, "model").to_vec::<f32>())
+    };
+    assert_eq!(mesh.run(run).unwrap(), [2.0; 6]);
+}
+
 /// Where the check is made in a closure, or inside a layer, too.
 #[test]
 fn the_line_is_the_caller_s() {

@@ -28,8 +28,8 @@ struct AxisData {
 
 /// Where an axis comes from, which also orders the axes of a tensor.
 enum Place {
-    /// An axis of the mesh: its number there, and its workers.
-    Mesh(usize, Group),
+    /// An axis of the mesh: the names of all of those, its number among them, and its workers.
+    Mesh(Arc<[Box<str>]>, usize, Group),
     /// An axis that exists on this worker's lanes only, since the moment `birth` (see [`crate::tape::moment`]).
     Lanes { birth: u64, kind: Lanes },
 }
@@ -46,16 +46,17 @@ pub(crate) enum Lanes {
 }
 
 impl Axis {
-    /// An axis of the mesh; `lanes` are the positions that this worker holds.
+    /// Number `number` of the axes of a mesh, `names`; `lanes` are the positions that this worker holds.
     pub(crate) fn on_mesh(
+        names: &[&str],
         number: usize,
         group: Group,
         size: usize,
         lanes: Range<usize>,
         block: usize,
     ) -> Self {
-        let name = group.name().into();
-        Self(Arc::new(AxisData { name, size, lanes, block, place: Place::Mesh(number, group) }))
+        let (name, names) = (group.name().into(), names.iter().map(|&name| name.into()).collect());
+        Self(Arc::new(AxisData { name, size, lanes, block, place: Place::Mesh(names, number, group) }))
     }
 
     /// An axis whose positions are all lanes of every worker.
@@ -95,8 +96,16 @@ impl Axis {
     /// The workers along the axis; `None` for an axis that is on lanes alone.
     pub fn group(&self) -> Option<&Group> {
         match &self.0.place {
-            Place::Mesh(_, group) => Some(group),
+            Place::Mesh(.., group) => Some(group),
             Place::Lanes { .. } => None,
+        }
+    }
+
+    /// The names of all axes of its mesh; none for an axis that is on lanes alone.
+    pub(crate) fn names_on_mesh(&self) -> &[Box<str>] {
+        match &self.0.place {
+            Place::Mesh(names, ..) => names,
+            Place::Lanes { .. } => &[],
         }
     }
 
@@ -122,7 +131,7 @@ impl Axis {
     /// every worker.
     fn order(&self, other: &Self) -> Ordering {
         let number = |axis: &Self| match &axis.0.place {
-            Place::Mesh(number, _) => *number,
+            Place::Mesh(_, number, _) => *number,
             Place::Lanes { .. } => usize::MAX,
         };
         number(self).cmp(&number(other)).then_with(|| self.0.name.cmp(&other.0.name))

@@ -100,7 +100,7 @@ fn on_mesh(w: &Worker, name: &str, size: usize, block: impl Fn(usize) -> usize, 
     let group = w.group(&[name]).unwrap_or_else(|error| interrupt(error));
     let block = block(group.size());
     let lanes = share(size as u64, block as u64, group.size(), group.index());
-    Axis::on_mesh(number, group, size, lanes.start as usize..lanes.end as usize, block)
+    Axis::on_mesh(&names, number, group, size, lanes.start as usize..lanes.end as usize, block)
 }
 
 /// One row of dim 0 per position of `axis`.

@@ -71,37 +71,58 @@ pub fn output(output: &Tensor, holomorphic: bool, site: Site) {
     violation("grad", &rule, &[output], site);
 }
 
-/// The names of the axes that arguments and values on the tape vary over.
-pub fn axes_seen(tape: &Tape, args: &impl Tree) -> Vec<String> {
-    let mut seen = Vec::new();
-    args.visit(&Path::ROOT, &mut |_, leaf| note_axes(tape, &mut seen, leaf.axes()));
-    tape.axes_seen(&mut |axes| note_axes(tape, &mut seen, axes));
-    seen
+/// What is known, after a function has run, of the axes that there are.
+#[derive(Clone, Default)]
+pub struct Seen {
+    /// The names of those that arguments and values on the tape vary over.
+    varied: Vec<String>,
+    /// The names of all axes of a mesh that one of them is on.
+    mesh: Vec<Box<str>>,
 }
 
-/// Adds the names of `axes`, but for those that nobody can say, or can say only inside the function.
-pub fn note_axes(tape: &Tape, seen: &mut Vec<String>, axes: &AxisSet) {
-    let listed = |axis: &Axis| tape.reduce_axes().iter().any(|name| **name == *axis.name());
-    let inner = |axis: &Axis| axis.is_nameless() || tape.reduces(axis) && !listed(axis);
-    for axis in axes.iter() {
-        if !seen.iter().any(|name| name == axis.name()) && !inner(axis) {
-            seen.push(axis.name().to_owned());
+impl Seen {
+    pub fn of(tape: &Tape, args: &impl Tree) -> Self {
+        let mut seen = Self::default();
+        seen.note_leaves(tape, args);
+        tape.axes_seen(&mut |axes| seen.note(tape, axes));
+        seen
+    }
+
+    /// Adds the axes of all leaves.
+    pub fn note_leaves(&mut self, tape: &Tape, tree: &impl Tree) {
+        tree.visit(&Path::ROOT, &mut |_, leaf| self.note(tape, leaf.axes()));
+    }
+
+    /// Adds `axes`, but for those that nobody can say, or can say only inside the function.
+    fn note(&mut self, tape: &Tape, axes: &AxisSet) {
+        let listed = |axis: &Axis| tape.reduce_axes().iter().any(|name| **name == *axis.name());
+        let inner = |axis: &Axis| axis.is_nameless() || tape.reduces(axis) && !listed(axis);
+        for axis in axes.iter().filter(|axis| !inner(axis)) {
+            if !self.varied.iter().any(|name| name == axis.name()) {
+                self.varied.push(axis.name().to_owned());
+            }
+            if self.mesh.is_empty() {
+                self.mesh = axis.names_on_mesh().to_vec();
+            }
         }
     }
-}
 
-/// A name that nothing varies over is a slip where a sum is left undone over another. Where none is, it may be an axis
-/// that the function meets only in what it does not differentiate, which leaves no trace.
-pub fn reduced_axes_exist(names: &[impl AsRef<str>], seen: Vec<String>, site: Site) {
-    let listed = |axis: &String| names.iter().any(|name| name.as_ref() == axis);
-    let missing = names.iter().map(AsRef::as_ref).find(|name| !seen.iter().any(|axis| axis == name));
-    let Some(missing) = missing.filter(|_| !seen.iter().all(listed)) else {
-        return;
-    };
-    let there = format!("`{}`", seen.join("`, `"));
-    let rule = format!(
-        "nothing in the function varies over `{missing}`, which is in reduce_axes\n   values there vary over: \
-         {there}\n   help: bind data to it with worker.unstack(&x, \"{missing}\"), or drop the name"
-    );
-    violation("grad", &rule, &[], site);
+    /// A name that nothing varies over and no mesh has is a slip where a sum is left undone over another. Where none is,
+    /// it may be an axis that the function meets only in what it does not differentiate, which leaves no trace.
+    pub fn check(&self, reduce_axes: &[impl AsRef<str>], site: Site) {
+        let listed = |axis: &String| reduce_axes.iter().any(|name| name.as_ref() == axis);
+        let known = |name: &&str| {
+            self.varied.iter().any(|axis| axis == name) || self.mesh.iter().any(|axis| **axis == **name)
+        };
+        let missing = reduce_axes.iter().map(AsRef::as_ref).find(|name| !known(name));
+        let Some(missing) = missing.filter(|_| !self.varied.iter().all(listed)) else {
+            return;
+        };
+        let there = format!("`{}`", self.varied.join("`, `"));
+        let rule = format!(
+            "nothing in the function varies over `{missing}`, which is in reduce_axes\n   values there vary over: \
+             {there}\n   help: bind data to it with worker.unstack(&x, \"{missing}\"), or drop the name"
+        );
+        violation("grad", &rule, &[], site);
+    }
 }

@@ -123,7 +123,7 @@ impl<F, S, X> Differentiated<F, S, X> {
         checks::output(&output, self.holomorphic, site);
         tape.close();
         if !self.reduce_axes.is_empty() {
-            checks::reduced_axes_exist(&self.reduce_axes, checks::axes_seen(&tape, args), site);
+            checks::Seen::of(&tape, args).check(&self.reduce_axes, site);
         }
         let _span = tracing::debug_span!(target: "axisgrad", "backward").entered();
         let mut gradients = backward::gradient(&tape, &output, site);
@@ -213,8 +213,8 @@ macro_rules! parameters {
             /// arguments count as one value for each position, and a gradient by one of them is not summed.
             ///
             /// # Panics
-            /// When called with arguments: if a name is given twice, or nothing in the function varies over it and
-            /// something does over an axis that is not named.
+            /// When called with arguments: if a name is given twice; or if it is no axis of the mesh, nothing in the
+            /// function varies over it, and something does over an axis that is not named.
             pub fn reduce_axes<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
                 self.inner.reduce_axes = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
                 self

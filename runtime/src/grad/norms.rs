@@ -207,7 +207,7 @@ where
             violation("clipped_grad", &rule, &[], site);
         }
         let Traced { tape, chosen, output } = trace::<S, _>(args, |args| self.f.call(args), site);
-        checks::reduced_axes_exist(&self.reduce_axes, checks::axes_seen(&tape, args), site);
+        checks::Seen::of(&tape, args).check(&self.reduce_axes, site);
         // Neither 0/0 nor a factor above 1.
         let factor = |squares: &mut Squares| {
             self.max_norm / global_norm(&norms_of(&tape, &chosen, squares)).maximum(self.max_norm)

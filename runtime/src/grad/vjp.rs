@@ -83,7 +83,7 @@ where
     let output = run(&args);
     tape.close();
     let value = output.map_leaves(|leaf| leaf.below(&tape).clone());
-    let seen = checks::axes_seen(&tape, &args);
+    let seen = checks::Seen::of(&tape, &args);
     (value, Pullback { nodes: tape.take_nodes(), tape, traced, output, seen, site })
 }
 
@@ -93,8 +93,7 @@ pub struct Pullback<G, V> {
     nodes: Vec<Node>,
     traced: G,
     output: V,
-    /// Names of the axes that values in the function vary over.
-    seen: Vec<String>,
+    seen: checks::Seen,
     site: Site,
 }
 
@@ -123,8 +122,8 @@ impl<G: Tree, V: Tree> Pullback<G, V> {
 
     fn pull(&self, nodes: Vec<Node>, ct: &V, site: Site) -> G {
         let mut seen = self.seen.clone();
-        ct.visit(&Path::ROOT, &mut |_, leaf| checks::note_axes(&self.tape, &mut seen, leaf.axes()));
-        checks::reduced_axes_exist(self.tape.reduce_axes(), seen, site);
+        seen.note_leaves(&self.tape, ct);
+        seen.check(self.tape.reduce_axes(), site);
         let seeds = self.seeds(ct, site);
         let mut gradients: Gradients = pull_back(&self.tape, nodes, seeds, self.site);
         self.traced.map_leaves(|leaf| gradient_of(&self.tape, leaf, &mut gradients))
