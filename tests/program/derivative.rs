@@ -1,5 +1,7 @@
 //! Derivatives of functions whose arguments are known only at run time.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use axisgrad::{Tensor, Tree, grad, hessian, jacfwd, jacrev, value_and_grad, vjp};
 
 use super::interpret::{Context, Returned, call};
@@ -58,15 +60,16 @@ impl Parted {
 pub fn differentiate(context: &Context, fun: &Fun, args: &[Value], how: &Derivative) -> Outcome {
     let parted = Parted::new(context, args, how);
     let run = |chosen: &Vec<Value>, rest: &Vec<Value>| scalar(context, fun, &parted.leaves(chosen, rest));
-    let reduce = context.reducible(&how.reduce_axes, fun, &args.to_vec().leaves(), &[]);
-    let mut transform = value_and_grad(run).has_aux().reduce_axes(reduce);
-    if how.holomorphic {
-        transform = transform.holomorphic();
-    }
-    if how.allow_int {
-        transform = transform.allow_int();
-    }
-    let ((value, aux), gradients) = transform.at((&parted.chosen, &parted.rest));
+    let ((value, aux), gradients) = with_known(&how.reduce_axes, |reduce| {
+        let mut transform = value_and_grad(run).has_aux().reduce_axes(reduce);
+        if how.holomorphic {
+            transform = transform.holomorphic();
+        }
+        if how.allow_int {
+            transform = transform.allow_int();
+        }
+        transform.at((&parted.chosen, &parted.rest))
+    });
     Outcome { value, aux, gradients: gradients.leaves() }
 }
 
@@ -74,15 +77,34 @@ pub fn differentiate(context: &Context, fun: &Fun, args: &[Value], how: &Derivat
 pub fn gradients(context: &Context, fun: &Fun, args: &[Value], how: &Derivative) -> Vec<Tensor> {
     let parted = Parted::new(context, args, how);
     let run = |chosen: &Vec<Value>, rest: &Vec<Value>| scalar(context, fun, &parted.leaves(chosen, rest)).0;
-    let reduce = context.reducible(&how.reduce_axes, fun, &args.to_vec().leaves(), &[]);
-    let mut transform = grad(run).reduce_axes(reduce);
-    if how.holomorphic {
-        transform = transform.holomorphic();
+    with_known(&how.reduce_axes, |reduce| {
+        let mut transform = grad(run).reduce_axes(reduce);
+        if how.holomorphic {
+            transform = transform.holomorphic();
+        }
+        if how.allow_int {
+            transform = transform.allow_int();
+        }
+        transform.at((&parted.chosen, &parted.rest)).leaves()
+    })
+}
+
+/// What `run` gives for these names without those that it refuses because nothing varies over them: in the format they
+/// count for nothing.
+fn with_known<T>(names: &[String], run: impl Fn(&[String]) -> T) -> T {
+    let mut names = names.to_vec();
+    loop {
+        let payload = match catch_unwind(AssertUnwindSafe(|| run(&names))) {
+            Ok(result) => return result,
+            Err(payload) => payload,
+        };
+        let text = payload.downcast_ref::<String>().map_or("", String::as_str);
+        let refused = |name: &String| text.contains(&format!("nothing in the function varies over `{name}`"));
+        match names.iter().position(refused) {
+            Some(at) => drop(names.remove(at)),
+            None => resume_unwind(payload),
+        }
     }
-    if how.allow_int {
-        transform = transform.allow_int();
-    }
-    transform.at((&parted.chosen, &parted.rest)).leaves()
 }
 
 fn scalar(context: &Context, fun: &Fun, args: &[Tensor]) -> (Tensor, Vec<Tensor>) {
@@ -102,9 +124,10 @@ pub fn pull_back(
     let parted = Parted::new(context, args, how);
     let run =
         |chosen: &Vec<Value>, rest: &Vec<Value>| call(context, fun, &parted.leaves(chosen, rest)).results;
-    let reduce = context.reducible(&how.reduce_axes, fun, &args.to_vec().leaves(), &cotangents);
-    let (value, pullback) = vjp(run).reduce_axes(reduce).at((&parted.chosen, &parted.rest));
-    (value, pullback.call(&cotangents).leaves())
+    with_known(&how.reduce_axes, |reduce| {
+        let (value, pullback) = vjp(run).reduce_axes(reduce).at((&parted.chosen, &parted.rest));
+        (value, pullback.call(&cotangents).leaves())
+    })
 }
 
 /// The Jacobian of the single result of `fun` by each leaf of the chosen arguments, backwards or forwards: the

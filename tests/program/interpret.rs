@@ -1,6 +1,5 @@
 //! Runs a function of the format on tensors.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use axisgrad::ops::pvary;
@@ -12,19 +11,18 @@ use super::record::{Fun, Operand, Statement};
 use super::value::{Value, is_known_dtype, number};
 use super::{ops, transforms};
 
-/// The axes that names stand for, and a note of those that values have varied over.
+/// The axes that names stand for.
 #[derive(Clone, Default)]
 pub struct Context {
     /// The bound axes.
     pub axes: BTreeMap<String, Axis>,
-    seen: RefCell<BTreeSet<String>>,
 }
 
 impl Context {
     /// With those axes bound.
     pub fn new(axes: impl IntoIterator<Item = Axis>) -> Self {
         let axes = axes.into_iter().map(|axis| (axis.name().to_owned(), axis)).collect();
-        Self { axes, seen: RefCell::default() }
+        Self { axes }
     }
 
     /// With one more axis bound.
@@ -45,11 +43,6 @@ impl Context {
         self.axes.keys().cloned().collect()
     }
 
-    /// Notes the axes that a value varies over.
-    pub fn note(&self, x: &Tensor) {
-        self.seen.borrow_mut().extend(x.axes().iter().map(|axis| axis.name().to_owned()));
-    }
-
     /// An argument as a gradient that is not reduced over the bound axes but for `listed` takes it: it varies over all the
     /// others. A program of axisgrad knows of no axis before something varies over it; in the format all of them are bound.
     pub fn per_position(&self, arg: &Value, listed: &[String]) -> Value {
@@ -60,19 +53,6 @@ impl Context {
                 false => pvary(&x, axis),
             })
         })
-    }
-
-    /// Which of `names` something in `fun` varies over, at these arguments, or one of `others` does. In the format
-    /// the rest of the names count for nothing; axisgrad refuses them.
-    pub fn reducible(&self, names: &[String], fun: &Fun, args: &[Tensor], others: &[Tensor]) -> Vec<String> {
-        if names.is_empty() {
-            return Vec::new();
-        }
-        let probe = Self::new(self.axes.values().cloned());
-        args.iter().chain(others).for_each(|arg| probe.note(arg));
-        call(&probe, fun, args);
-        let seen = probe.seen.into_inner();
-        names.iter().filter(|name| seen.contains(*name)).cloned().collect()
     }
 }
 
@@ -127,7 +107,6 @@ fn execute(context: &Context, statement: &Statement, names: &HashMap<String, Slo
         Some(transform) => transform(context, operands),
         None => ops::find(&statement.op).expect("an op of the table")(context, operands),
     };
-    results.iter().for_each(|result| context.note(result));
     results.into_iter().map(Slot::Tensor).collect()
 }
 

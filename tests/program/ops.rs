@@ -350,9 +350,7 @@ fn name(operands: Operands<'_>) -> String {
 fn varying(context: &Context, operands: Operands<'_>) -> Tensor {
     let names = operands.find("axes").unwrap_or_else(|| vec![operands.get::<String>("axis_name")]);
     let missing = names.iter().filter(|name| !operands[0].axes().contains(name));
-    let x = missing.fold(operands[0].clone(), |x, name| op::pvary(&x, context.axis(name)));
-    context.note(&x);
-    x
+    missing.fold(operands[0].clone(), |x, name| op::pvary(&x, context.axis(name)))
 }
 
 /// Untiled, the dim `split` goes and a dim for the source comes at `concat` of the result.
