@@ -78,17 +78,24 @@ fn loss(model: &Vec<Linear>, x: &Tensor, label: &Tensor) -> Tensor {
     pmean(&cross_entropy(&last.apply(&hidden), label), "batch")
 }
 
-/// Seconds of a step over `batch` examples on all workers of the mesh.
-fn step(mesh: &Mesh, job: &Job, batch: usize) -> Result<f64> {
-    step_on(usize::MAX, mesh, job, batch)
+/// Who takes steps.
+#[derive(Clone, Copy, PartialEq)]
+enum Who {
+    /// One thread of each rank, while the others have nothing to do.
+    One,
+    All,
+    /// All, who wait for each other before each update.
+    AllInStep,
 }
 
-/// The same on so many threads of each rank, while the others have nothing to do.
-fn step_on(threads: usize, mesh: &Mesh, job: &Job, batch: usize) -> Result<f64> {
+/// Seconds of a step over `batch` examples on the workers of the mesh.
+fn step(who: Who, mesh: &Mesh, job: &Job, batch: usize) -> Result<f64> {
     mesh.run(|w| {
-        if w.thread() >= threads {
+        if who == Who::One && w.thread() > 0 {
             return Ok(0.0);
         }
+        let axes: Vec<&str> = w.axes().iter().map(|(name, _)| &**name).collect();
+        let all = if who == Who::AllInStep { Some(w.group(&axes)?) } else { None };
         let mut model = job.model(w.key(0));
         let x = normal(w.key(1), DType::F32, &[batch, job.sizes[0]]);
         let label = normal(w.key(2), DType::F32, &[batch, 10]).argmax(1);
@@ -97,6 +104,9 @@ fn step_on(threads: usize, mesh: &Mesh, job: &Job, batch: usize) -> Result<f64> 
         let optimizer = sgd(1e-3);
         per_run(job.repeats, || {
             let gradient = gradient.at((&model, &x, &label));
+            if let Some(all) = &all {
+                all.barrier(&Call::here("barrier")).expect("all come");
+            }
             optimizer.update(&mut model, &gradient);
         })
     })
@@ -198,12 +208,12 @@ impl Args {
         let mut times: Vec<Times> = places.iter().map(|_| Times::default()).collect();
         for _ in 0..self.rounds.get() {
             if let Some(one) = one {
-                alone[0].push(step_on(1, one, job, job.batch)?);
-                alone[1].push(step_on(1, one, job, job.batch / 2)?);
+                alone[0].push(step(Who::One, one, job, job.batch)?);
+                alone[1].push(step(Who::One, one, job, job.batch / 2)?);
             }
             for (place, times) in places.iter().zip(&mut times) {
-                times.strong.push(step(&place.mesh, job, job.batch)?);
-                times.weak.push(step(&place.mesh, job, job.batch * place.workers)?);
+                times.strong.push(step(Who::All, &place.mesh, job, job.batch)?);
+                times.weak.push(step(Who::All, &place.mesh, job, job.batch * place.workers)?);
                 for (bytes, times) in BYTES.into_iter().zip(&mut times.sums) {
                     times.push(all_reduce(&place.mesh, bytes)?);
                 }
@@ -254,20 +264,22 @@ impl Args {
         Ok(())
     }
 
-    /// Two workers that know nothing of each other beside one: the most that weak scaling can give here.
+    /// Two workers that sum nothing beside one: the most that weak scaling can give here.
     fn ceiling(&self, job: &Job, apart: &Mesh) -> Result<()> {
-        let (mut alone, mut both) = (Vec::new(), Vec::new());
+        let mut times = [const { Vec::new() }; 3];
         for _ in 0..self.rounds.get() {
-            alone.push(step_on(1, apart, job, job.batch)?);
-            both.push(step(apart, job, job.batch)?);
+            for (who, times) in [Who::One, Who::All, Who::AllInStep].into_iter().zip(&mut times) {
+                times.push(step(who, apart, job, job.batch)?);
+            }
         }
-        let (alone, both) = (median(&alone), median(&both));
+        let [alone, both, in_step] = times.map(|times| median(&times));
+        let shown = |time: f64| format!("{:.3} ms, at most {:.0} %", time * 1e3, 100.0 * alone / time);
         println!(
-            "\n{}: {:.3} ms alone, {:.3} ms each of two that know nothing of each other: at most {:.0} %",
+            "\n{}: {:.3} ms alone; each of two that know nothing of each other: {}; of two that wait for each other: {}",
             job.name,
             alone * 1e3,
-            both * 1e3,
-            100.0 * alone / both
+            shown(both),
+            shown(in_step)
         );
         Ok(())
     }
