@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # To be sourced: Python with packages of its own, in the build's folder.
 
 # python_with NAME PACKAGES...: prints the Python of the virtual environment of that name, made when it is
