@@ -23,14 +23,14 @@ use crate::tensor::Tensor;
 #[track_caller]
 pub fn dynamic_slice(x: &Tensor, starts: &[&Tensor], sizes: &[usize]) -> Tensor {
     check_window("dynamic_slice", x, starts, sizes);
-    let mut window = varying_with(x, starts);
+    let mut window = x.clone();
     for (dim, (start, &size)) in starts.iter().zip(sizes).enumerate() {
         if size < x.dims()[dim] {
             let ids = first(start, x.dims()[dim], size) + iota(DType::I64, size);
             window = take_or(&window, &ids, dim as isize, OutOfRange::Clip);
         }
     }
-    window
+    varying_with(&window, starts)
 }
 
 /// `x` with `update` in the place of the window of its dims that begins at `starts`, which are taken as by
