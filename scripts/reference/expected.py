@@ -5,7 +5,8 @@ import numpy as np
 
 from interpret import Interpreter
 from scope import MATRICES, PROGRAMS
-from values import Axis, Unsupported, Value, bound, decode, encode, leaves
+from values import Axis, Unsupported, Value, bound, decode, encode
+from well_formed import functions, leaves
 
 
 class Precision:
@@ -199,11 +200,7 @@ def _record(label: str, varying: frozenset[str], result: np.ndarray, axes) -> di
 
 def _statements(fun: dict):
     """Of a function and of those inside it."""
-    for statement in fun["body"]:
-        yield statement
-        for attr in (statement.get("attrs") or {}).values():
-            if isinstance(attr, dict) and "body" in attr:
-                yield from _statements(attr)
+    return (statement for inner in functions(fun) for statement in inner["body"])
 
 
 def _constants(fun: dict):

@@ -2,31 +2,22 @@
 
 import copy
 
-from well_formed import INNER
-
-
-def functions(case: dict) -> list[dict]:
-    """The function of a case and all those inside it, in an order that a copy of the case shares."""
-    found = [case["fun"]]
-    for fun in found:
-        for statement in fun["body"]:
-            found += [statement["attrs"][name] for name in INNER.get(statement["op"], ())]
-    return found
+from well_formed import functions
 
 
 def size(case: dict) -> int:
-    return len(case["args"]) + sum(len(fun["body"]) for fun in functions(case))
+    return len(case["args"]) + sum(len(fun["body"]) for fun in functions(case["fun"]))
 
 
 def candidates(case: dict):
     """Copies in which one statement is passed by, its result being an operand instead, or one argument is
     left out. They need not make sense: shapes may no longer fit.
     """
-    for place, fun in enumerate(functions(case)):
+    for place, fun in enumerate(functions(case["fun"])):
         for line, statement in enumerate(fun["body"]):
             for operand in {name: None for name in statement["in"] if isinstance(name, str)}:
                 smaller = copy.deepcopy(case)
-                _pass_by(functions(smaller)[place], line, operand)
+                _pass_by(functions(smaller["fun"])[place], line, operand)
                 yield smaller
     for position in range(len(case["args"])):
         smaller = copy.deepcopy(case)

@@ -78,15 +78,6 @@ def mapped(function, values: list[Value], axes: Axes) -> list[Value]:
     return [Value(jnp.expand_dims(result, missing), varying) for result in results]
 
 
-def leaves(tree: dict) -> list[dict]:
-    """The array records of a TREE, in order."""
-    if "leaf" in tree:
-        return [tree["leaf"]]
-    if "dict" in tree:
-        return [leaf for key in sorted(tree["dict"]) for leaf in leaves(tree["dict"][key])]
-    return [leaf for item in tree.get("tuple") or tree.get("list") or [] for leaf in leaves(item)]
-
-
 def decode(record: dict) -> np.ndarray:
     """The array of a record, its named axes in front as they stand there."""
     dtype = jnp.dtype(record["dtype"])

@@ -14,6 +14,15 @@ def documented_ops(format_text: str) -> set[str]:
     return set(re.findall(r"\w+", format_text.partition("\n## Operators\n")[2].partition("\n## ")[0]))
 
 
+def functions(fun: dict) -> list[dict]:
+    """A function and all those inside it, in an order that a copy of it shares."""
+    found = [fun]
+    for outer in found:
+        for statement in outer["body"]:
+            found += [statement["attrs"][name] for name in INNER.get(statement["op"], ())]
+    return found
+
+
 def faults(case: dict, ops: set[str]) -> list[str]:
     """What is wrong with a program."""
     found = []
@@ -21,24 +30,22 @@ def faults(case: dict, ops: set[str]) -> list[str]:
         json.dumps(case, allow_nan=False)
     except ValueError as error:
         found.append(str(error))
-    leaves = [leaf for tree in case["args"] for leaf in _leaves(tree)]
-    if case["fun"]["params"] != [leaf["name"] for leaf in leaves]:
+    records = [leaf for tree in case["args"] for leaf in leaves(tree)]
+    if case["fun"]["params"] != [leaf["name"] for leaf in records]:
         found.append("the parameters are not the leaves of the arguments")
-    for record in leaves + case["call"].get("cotangents", []):
+    for record in records + case["call"].get("cotangents", []):
         found += _record_faults(record)
     axes = {axis["name"] for axis in case["axes"]}
     return found + _function_faults(case["fun"], ops, axes)
 
 
-def _leaves(tree: dict):
+def leaves(tree: dict) -> list[dict]:
+    """The array records of a TREE, in order."""
     if "leaf" in tree:
-        yield tree["leaf"]
-    elif "dict" in tree:
-        for key in sorted(tree["dict"]):
-            yield from _leaves(tree["dict"][key])
-    else:
-        for item in tree.get("tuple", []) + tree.get("list", []):
-            yield from _leaves(item)
+        return [tree["leaf"]]
+    if "dict" in tree:
+        return [leaf for key in sorted(tree["dict"]) for leaf in leaves(tree["dict"][key])]
+    return [leaf for item in tree.get("tuple") or tree.get("list") or [] for leaf in leaves(item)]
 
 
 def _record_faults(record: dict) -> list[str]:
